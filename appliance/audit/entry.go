@@ -12,6 +12,7 @@ type Entry struct {
 	Request    string // request id, 32 hex digits; empty where the act had none
 	Operation  string // such as "verify", "enrol-device", "join-node"
 	Key        string // id of the key that was used: a credential's id, or the name of a cluster key
+	Subject    string // what an act of the cluster concerns: a node's id, a tenant, a certificate's SPIFFE ID
 	KeyVersion uint32 // of the wrapping key that sealed it, or of the cluster key
 	MACs       uint32 // computed in the module for this act, those of abandoned evaluations included
 	Outcome    string // such as "accepted", "wrong", "spent", "locked", "done", "refused-by-policy"
