@@ -7,7 +7,7 @@
 //
 //	{"v":1,"index":7,"time":1767225600000,"tenant":"acme","account":"9f86d081884c7d659a2feaa0c55ad015",
 //	"actor":"spiffe://strongroom.example/frontend/acme/web","request":"0b51a5f1d0d04c5c9c1d3b8f2a6e7c44",
-//	"operation":"verify","key":"totp-1","key_version":3,"macs":3,"outcome":"accepted",
+//	"operation":"verify","key":"totp-1","subject":"","key_version":3,"macs":3,"outcome":"accepted",
 //	"node":"n1","module":"SC-0001"}
 //
 // (shown on several lines here; one line in fact). Members mean what the fields of [Entry] say. Numbers are decimal
@@ -39,7 +39,7 @@ import (
 const (
 	// MaxEntry bounds the bytes of an entry: C2SP tlog-tiles gives an entry's length sixteen bits.
 	MaxEntry = 1<<16 - 1
-	// MaxField bounds each string of an entry, in bytes before escaping. Twelve strings, each byte escaped to six, stay
+	// MaxField bounds each string of an entry, in bytes before escaping. Ten strings, each byte escaped to six, stay
 	// below MaxEntry.
 	MaxField = 512
 )
@@ -55,6 +55,7 @@ type Entry struct {
 	Request    string // request id, 32 hex digits; empty where the act had none
 	Operation  string // such as "verify", "enrol-device", "join-node"
 	Key        string // id of the key that was used: a credential's id, or the name of a cluster key
+	Subject    string // what an act of the cluster concerns: a node's id, a tenant, a certificate's SPIFFE ID
 	KeyVersion uint32 // of the wrapping key that sealed it, or of the cluster key
 	MACs       uint32 // computed in the module for this act, those of abandoned evaluations included
 	Outcome    string // such as "accepted", "wrong", "spent", "locked", "done", "refused-by-policy"
@@ -75,6 +76,7 @@ func (e *Entry) AppendJSON(dst []byte) []byte {
 	dst = appendString(append(dst, `,"request":`...), e.Request)
 	dst = appendString(append(dst, `,"operation":`...), e.Operation)
 	dst = appendString(append(dst, `,"key":`...), e.Key)
+	dst = appendString(append(dst, `,"subject":`...), e.Subject)
 	dst = append(dst, `,"key_version":`...)
 	dst = strconv.AppendUint(dst, uint64(e.KeyVersion), 10)
 	dst = append(dst, `,"macs":`...)
@@ -156,6 +158,7 @@ func ParseEntry(b []byte) (*Entry, error) {
 		Request    string `json:"request"`
 		Operation  string `json:"operation"`
 		Key        string `json:"key"`
+		Subject    string `json:"subject"`
 		KeyVersion uint32 `json:"key_version"`
 		MACs       uint32 `json:"macs"`
 		Outcome    string `json:"outcome"`
@@ -177,7 +180,7 @@ func ParseEntry(b []byte) (*Entry, error) {
 		return nil, fmt.Errorf("%w: a negative index or time", ErrEntry)
 	}
 	e := &Entry{Index: w.Index, Time: w.Time, Tenant: w.Tenant, Account: w.Account, Actor: w.Actor, Request: w.Request,
-		Operation: w.Operation, Key: w.Key, KeyVersion: w.KeyVersion, MACs: w.MACs, Outcome: w.Outcome, Node: w.Node,
+		Operation: w.Operation, Key: w.Key, Subject: w.Subject, KeyVersion: w.KeyVersion, MACs: w.MACs, Outcome: w.Outcome, Node: w.Node,
 		Module: w.Module}
 	// The JSON package is lenient about order, case, space, escapes and repeats; one comparison refuses all of that.
 	if !bytes.Equal(b, e.AppendJSON(make([]byte, 0, len(b)))) {

@@ -25,7 +25,7 @@ func sample() *Entry {
 func TestEntryGolden(t *testing.T) {
 	odd := &Entry{
 		Index: 1<<63 - 1, Time: 0, Tenant: "q\"b\\s/", Account: "\x00\x1f\x7f\n\r\t", Actor: "<&>'", Request: "\u2028é🔑",
-		Operation: "bad\xffbyte\xc3", Key: "\ufffd", KeyVersion: 1<<32 - 1, MACs: 1<<32 - 1, Outcome: "", Node: " ", Module: "ü",
+		Operation: "bad\xffbyte\xc3", Key: "\ufffd", Subject: "\x1b[31m", KeyVersion: 1<<32 - 1, MACs: 1<<32 - 1, Outcome: "", Node: " ", Module: "ü",
 	}
 	var got []byte
 	for _, e := range []*Entry{sample(), {}, odd} {
@@ -44,7 +44,7 @@ func TestEntryStaysBelowItsBound(t *testing.T) {
 	for _, fill := range []string{"\x01", "\xff", "🔑", "a", "\xf0\x9f", "é\xff"} {
 		s := strings.Repeat(fill, 70_000)
 		e := &Entry{Index: 1<<63 - 1, Time: 1<<63 - 1, Tenant: s, Account: s, Actor: s, Request: s, Operation: s, Key: s,
-			KeyVersion: 1<<32 - 1, MACs: 1<<32 - 1, Outcome: s, Node: s, Module: s}
+			Subject: s, KeyVersion: 1<<32 - 1, MACs: 1<<32 - 1, Outcome: s, Node: s, Module: s}
 		b := e.AppendJSON(nil)
 		if len(b) > MaxEntry {
 			t.Errorf("filled with %q: %d bytes", fill, len(b))
