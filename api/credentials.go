@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"strongroom.internal/api/wire"
+	"strongroom.internal/appliance"
+	"strongroom.internal/hsm"
+)
+
+type (
+	devicePath struct {
+		Device string `path:"device" maxLength:"64" example:"mfzgk5dfon2gs3th"`
+	}
+	authenticatorPath struct {
+		Authenticator string `path:"authenticator" maxLength:"64" example:"mfzgk5dfon2gs3th"`
+	}
+	credentialsOutput struct{ Body wire.Credentials }
+)
+
+func (a *API) registerCredentials(h huma.API) {
+	huma.Register(h, operation("POST /v1/accounts/{account}/devices", "enrol-device", "credentials", "Enrol a device by its public key",
+		"A seed is made inside the hardware and sealed to the device's key there. Repeating the request with its Idempotency-Key gives the same device again.",
+		http.StatusCreated), a.enrolDevice)
+	huma.Register(h, operation("GET /v1/accounts/{account}/devices", "list-devices", "credentials", "List an account's devices", "", http.StatusOK),
+		func(ctx context.Context, in *accountPath) (*credentialsOutput, error) {
+			return a.listCredentials(ctx, in.Account, wire.KindDevice)
+		})
+	huma.Register(h, operation("DELETE /v1/accounts/{account}/devices/{device}", "remove-device", "credentials", "Remove a device",
+		"Its codes are dead on every node when the answer comes.", http.StatusNoContent),
+		func(ctx context.Context, in *struct {
+			accountPath
+			devicePath
+			keyed
+		}) (*empty, error) {
+			return a.removeCredential(ctx, in.Account, in.Device)
+		})
+
+	huma.Register(h, operation("POST /v1/accounts/{account}/authenticators", "add-authenticator", "credentials", "Add an authenticator app",
+		"With uri an existing seed is imported (policy: allow_import). Without it a seed is made and shown in this answer, once (policy: allow_reveal); repeating the request gives the authenticator without it.",
+		http.StatusCreated), a.addAuthenticator)
+	huma.Register(h, operation("GET /v1/accounts/{account}/authenticators", "list-authenticators", "credentials", "List an account's authenticator apps", "", http.StatusOK),
+		func(ctx context.Context, in *accountPath) (*credentialsOutput, error) {
+			return a.listCredentials(ctx, in.Account, wire.KindAuthenticator)
+		})
+	huma.Register(h, operation("DELETE /v1/accounts/{account}/authenticators/{authenticator}", "remove-authenticator", "credentials", "Remove an authenticator app",
+		"Its codes are dead on every node when the answer comes.", http.StatusNoContent),
+		func(ctx context.Context, in *struct {
+			accountPath
+			authenticatorPath
+			keyed
+		}) (*empty, error) {
+			return a.removeCredential(ctx, in.Account, in.Authenticator)
+		})
+}
+
+func (a *API) enrolDevice(ctx context.Context, in *struct {
+	accountPath
+	keyed
+	Body wire.DeviceRequest
+}) (*struct{ Body wire.EnrolledDevice }, error) {
+	e, r := exchangeOf(ctx), in.Body
+	d, err := a.service.EnrolDevice(ctx, e.caller, e.idempotencyKey, in.Account, appliance.DeviceRequest{
+		PublicKey: r.PublicKey, Name: r.Name, Model: r.Model, Serial: r.Serial, Platform: r.Platform, SystemVersion: r.SystemVersion,
+	})
+	if err != nil {
+		return nil, failed(ctx, err)
+	}
+	return &struct{ Body wire.EnrolledDevice }{wire.EnrolledDevice{
+		Device:   wireCredential(d.CredentialInfo),
+		Envelope: wire.Envelope{Ephemeral: d.Envelope.Ephemeral, Wrapped: d.Envelope.Wrapped},
+		Binding: wire.Binding{
+			Tenant: d.Binding.Tenant, Account: d.Binding.Account, Credential: d.Binding.Credential, Version: d.Binding.Version,
+		},
+		Entry: d.Entry,
+	}}, nil
+}
+
+func (a *API) addAuthenticator(ctx context.Context, in *struct {
+	accountPath
+	keyed
+	Body wire.AuthenticatorRequest
+}) (*struct{ Body wire.NewAuthenticator }, error) {
+	e := exchangeOf(ctx)
+	request := appliance.AuthenticatorRequest{Issuer: in.Body.Issuer, Label: in.Body.Label, Params: otpParams(in.Body.Params)}
+	if !in.Body.URI.IsZero() {
+		if in.Body.Issuer != "" || in.Body.Label != "" || in.Body.Params != (wire.Params{}) {
+			return nil, failed(ctx, invalid("uri", "goes without issuer, label and params: it has its own"))
+		}
+		request.URI = hsm.NewSecret([]byte(in.Body.URI.Reveal()))
+		defer request.URI.Destroy()
+	}
+	made, err := a.service.AddAuthenticator(ctx, e.caller, e.idempotencyKey, in.Account, request)
+	if err != nil {
+		return nil, failed(ctx, err)
+	}
+	answer := wire.NewAuthenticator{Authenticator: wireCredential(made.CredentialInfo), Entry: made.Entry}
+	if made.URI != nil {
+		answer.URI = wire.NewSecret(string(made.URI.Reveal()))
+		made.URI.Destroy()
+	}
+	if made.QR != nil {
+		answer.QR = wire.NewSecret(base64.StdEncoding.EncodeToString(made.QR.Reveal()))
+		made.QR.Destroy()
+	}
+	return &struct{ Body wire.NewAuthenticator }{answer}, nil
+}
+
+func (a *API) listCredentials(ctx context.Context, account, kind string) (*credentialsOutput, error) {
+	info, err := a.service.Account(ctx, exchangeOf(ctx).caller, account)
+	if err != nil {
+		return nil, failed(ctx, err)
+	}
+	out := &credentialsOutput{Body: wire.Credentials{Credentials: []wire.Credential{}}}
+	for _, c := range info.Credentials {
+		if w := wireCredential(c); w.Kind == kind {
+			out.Body.Credentials = append(out.Body.Credentials, w)
+		}
+	}
+	return out, nil
+}
+
+func (a *API) removeCredential(ctx context.Context, account, credential string) (*empty, error) {
+	e := exchangeOf(ctx)
+	if err := a.service.RemoveCredential(ctx, e.caller, e.idempotencyKey, account, credential); err != nil {
+		return nil, failed(ctx, err)
+	}
+	return nil, nil
+}

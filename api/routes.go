@@ -1,0 +1,67 @@
+package api
+
+import "strongroom.internal/appliance"
+
+// roles is a set of roles.
+type roles uint8
+
+const (
+	frontend roles = 1 << appliance.Frontend
+	helpdesk roles = 1 << appliance.Helpdesk
+	operator roles = 1 << appliance.Operator
+	auditor  roles = 1 << appliance.Auditor
+	node     roles = 1 << appliance.Node
+
+	anyRole = frontend | helpdesk | operator | auditor | node // whoever has a certificate of this cluster
+	nobody  = roles(0)                                        // no certificate is asked for
+)
+
+// allRoles in the order of the documentation.
+var allRoles = [...]appliance.Role{
+	appliance.Frontend, appliance.Helpdesk, appliance.Operator, appliance.Auditor, appliance.Node,
+}
+
+func (s roles) has(r appliance.Role) bool { return s&(1<<r) != 0 }
+
+// verifyRoute is the hot path: see lean.go.
+const verifyRoute = "POST /v1/accounts/{account}/verifications"
+
+// access says who may do what. It is the whole of authorisation but for tenants, which are no part of a path: an account
+// is looked up under its caller's own tenant and under no other. A route that is not here can't be registered.
+var access = map[string]roles{
+	"PUT /v1/accounts/{account}":    frontend,
+	"GET /v1/accounts/{account}":    frontend | helpdesk,
+	"DELETE /v1/accounts/{account}": frontend,
+
+	"POST /v1/accounts/{account}/devices":            frontend,
+	"GET /v1/accounts/{account}/devices":             frontend | helpdesk,
+	"DELETE /v1/accounts/{account}/devices/{device}": frontend,
+
+	"POST /v1/accounts/{account}/authenticators":                                    frontend,
+	"GET /v1/accounts/{account}/authenticators":                                     frontend | helpdesk,
+	"DELETE /v1/accounts/{account}/authenticators/{authenticator}":                  frontend,
+	"POST /v1/accounts/{account}/authenticators/{authenticator}/resynchronisations": frontend,
+
+	verifyRoute: frontend,
+
+	"GET /v1/tenants/{tenant}/policy": operator | auditor,
+	"PUT /v1/tenants/{tenant}/policy": operator,
+
+	"GET /v1/log/head":    operator | auditor,
+	"GET /v1/log/entries": operator | auditor,
+	"GET /v1/cluster":     operator | auditor | node,
+	"GET /metrics":        operator | auditor,
+
+	"POST /v1/clients":      operator,
+	"POST /v1/join-tokens":  operator,
+	"POST /v1/join":         nobody, // the token speaks for it
+	"DELETE /v1/nodes/{id}": operator,
+
+	"GET /livez":        nobody,
+	"GET /readyz":       nobody, // and without a certificate no details
+	"GET /openapi.json": anyRole,
+	"GET /docs":         anyRole,
+}
+
+// unlimited are answered however many requests are under way, so that a busy node is not taken for a dead one.
+var unlimited = map[string]bool{"GET /livez": true, "GET /readyz": true, "GET /metrics": true}

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+)
+
+// Server runs an API on its listeners. API, TLS and Listener are required.
+type Server struct {
+	API      *API
+	TLS      *tls.Config  // of ServerTLS
+	Listener net.Listener // TCP; TLS is put on it here
+	// Metrics, if set, serves /metrics and nothing else, in clear and to everybody who reaches it.
+	Metrics net.Listener
+}
+
+// Run serves until ctx ends, then lets the requests that are under way finish, for at most 15 s, and closes the
+// listeners. It returns nil after such an end.
+func (s *Server) Run(ctx context.Context) error {
+	servers := map[*http.Server]net.Listener{
+		newHTTPServer(s.API, s.API.log): tls.NewListener(s.Listener, s.TLS),
+	}
+	if s.Metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", s.API.Metrics())
+		servers[newHTTPServer(mux, s.API.log)] = s.Metrics
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for server, listener := range servers {
+		group.Go(func() error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving on %v: %w", listener.Addr(), err)
+			}
+			return nil
+		})
+		group.Go(func() error {
+			<-ctx.Done()
+			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+			defer cancel()
+			if err := server.Shutdown(grace); err != nil {
+				_ = server.Close()
+				return fmt.Errorf("shutting down %v: %w", listener.Addr(), err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func newHTTPServer(h http.Handler, log hclog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withPeer,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:          log.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+}

@@ -1,0 +1,36 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"strongroom.internal/appliance"
+)
+
+// Service is the use cases, as appliance.Service has them. Errors are those of package appliance; whatever else comes is
+// taken for a defect. An implementation has committed what it answers with, and is safe for concurrent use.
+type Service interface {
+	PutAccount(ctx context.Context, c appliance.Caller, idempotencyKey, account string) (info appliance.AccountInfo, created bool, err error)
+	Account(ctx context.Context, c appliance.Caller, account string) (appliance.AccountInfo, error)
+	DeleteAccount(ctx context.Context, c appliance.Caller, idempotencyKey, account string) error
+
+	EnrolDevice(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.DeviceRequest) (appliance.EnrolledDevice, error)
+	AddAuthenticator(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.AuthenticatorRequest) (appliance.NewAuthenticator, error)
+	RemoveCredential(ctx context.Context, c appliance.Caller, idempotencyKey, account, credential string) error
+
+	Verify(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.VerifyRequest) (appliance.Verification, error)
+	Resynchronise(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.ResyncRequest) (appliance.Verification, error)
+
+	Policy(ctx context.Context, c appliance.Caller, tenant string) (appliance.Policy, error)
+	SetPolicy(ctx context.Context, c appliance.Caller, tenant string, p appliance.Policy) error
+
+	Status(ctx context.Context) (appliance.ClusterStatus, error)
+	Ready(ctx context.Context) []appliance.Check
+	LogHead(ctx context.Context) (size int64, root [32]byte, err error)
+	LogEntries(ctx context.Context, from int64, n int) ([][]byte, error)
+
+	IssueCertificate(ctx context.Context, c appliance.Caller, r appliance.CertificateRequest) (appliance.IssuedCertificate, error)
+	CreateJoinToken(ctx context.Context, c appliance.Caller, lifetime time.Duration) (appliance.JoinToken, error)
+	Join(ctx context.Context, r appliance.JoinRequest) (appliance.JoinResponse, error)
+	RemoveNode(ctx context.Context, c appliance.Caller, id string) error
+}

@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"strongroom.internal/api/wire"
+	"strongroom.internal/appliance"
+)
+
+type (
+	tenantPath struct {
+		Tenant string `path:"tenant" maxLength:"64" example:"acme"`
+	}
+	policyOutput struct{ Body wire.Policy }
+)
+
+func (a *API) registerTenants(h huma.API) {
+	huma.Register(h, operation("GET /v1/tenants/{tenant}/policy", "get-policy", "tenants", "Read a tenant's policy",
+		"A tenant without one has the closed policy.", http.StatusOK),
+		func(ctx context.Context, in *tenantPath) (*policyOutput, error) {
+			p, err := a.service.Policy(ctx, exchangeOf(ctx).caller, in.Tenant)
+			if err != nil {
+				return nil, failed(ctx, err)
+			}
+			return &policyOutput{wirePolicy(p)}, nil
+		})
+
+	huma.Register(h, operation("PUT /v1/tenants/{tenant}/policy", "put-policy", "tenants", "Replace a tenant's policy",
+		"Members that are absent take their default.", http.StatusOK),
+		func(ctx context.Context, in *struct {
+			tenantPath
+			Body wire.Policy
+		}) (*policyOutput, error) {
+			p := appliancePolicy(in.Body)
+			if err := a.service.SetPolicy(ctx, exchangeOf(ctx).caller, in.Tenant, p); err != nil {
+				return nil, failed(ctx, err)
+			}
+			return &policyOutput{wirePolicy(p)}, nil
+		})
+}
+
+func wirePolicy(p appliance.Policy) wire.Policy {
+	return wire.Policy{AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent}
+}
+
+func appliancePolicy(p wire.Policy) appliance.Policy {
+	return appliance.Policy{AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent}
+}

@@ -1,0 +1,126 @@
+// Package wire is the JSON that goes over the wire between the API and its clients: plain types without behaviour,
+// shared by both sides. It imports nothing of ours, so a front-end that uses the client links nothing of the server.
+//
+// Times are RFC 3339 in UTC, binary is standard base64, a member that is absent is unset. Secrets have a type of their
+// own that only [Encode] writes in clear.
+package wire
+
+import "time"
+
+// Account is what a front-end sees of an account.
+type Account struct {
+	Account     string       `json:"account" doc:"The name that the front-end gave the account." example:"alice"`
+	Created     time.Time    `json:"created"`
+	Credentials []Credential `json:"credentials" nullable:"false" doc:"Trusted devices and authenticator apps."`
+	Locked      bool         `json:"locked" doc:"Attempts are refused now, right ones too."`
+	RetryAt     time.Time    `json:"retry_at,omitzero" doc:"When locked: the next attempt is heard then. Absent when waiting does not help."`
+	Failures    int          `json:"failures" doc:"Consecutive failed attempts." minimum:"0"`
+}
+
+// Kinds of credentials.
+const (
+	KindDevice        = "device"
+	KindAuthenticator = "authenticator"
+)
+
+// Credential is a trusted device or an authenticator app, without its secrets.
+type Credential struct {
+	ID            string    `json:"id" example:"mfzgk5dfon2gs3th"`
+	Kind          string    `json:"kind" enum:"device,authenticator"`
+	Params        Params    `json:"params"`
+	Name          string    `json:"name,omitempty" example:"Alice's phone"`
+	Model         string    `json:"model,omitempty"`
+	Serial        string    `json:"serial,omitempty"`
+	Platform      string    `json:"platform,omitempty"`
+	SystemVersion string    `json:"system_version,omitempty"`
+	Added         time.Time `json:"added"`
+	LastUsed      time.Time `json:"last_used,omitzero" doc:"Absent when it was never used."`
+	Certificate   []byte    `json:"certificate,omitempty" doc:"Devices only: the certificate for the device's key, DER."`
+}
+
+// Params say how codes are computed (RFC 4226, RFC 6238). Zero members mean TOTP, SHA1, 6 digits, 30 s.
+type Params struct {
+	Type      string `json:"type,omitempty" enum:"totp,hotp" doc:"Default totp."`
+	Algorithm string `json:"algorithm,omitempty" enum:"SHA1,SHA256,SHA512" doc:"Default SHA1."`
+	Digits    int    `json:"digits,omitempty" minimum:"6" maximum:"8" doc:"Default 6."`
+	Period    int    `json:"period,omitempty" minimum:"1" maximum:"300" doc:"Seconds, totp only. Default 30."`
+}
+
+// Credentials is a list of one kind.
+type Credentials struct {
+	Credentials []Credential `json:"credentials" nullable:"false"`
+}
+
+// DeviceRequest enrols a device that has a key of its own.
+type DeviceRequest struct {
+	PublicKey     []byte `json:"public_key" doc:"The device's P-256 public key, PKIX DER." maxLength:"1024"`
+	Name          string `json:"name,omitempty" maxLength:"128" example:"Alice's phone"`
+	Model         string `json:"model,omitempty" maxLength:"128"`
+	Serial        string `json:"serial,omitempty" maxLength:"128"`
+	Platform      string `json:"platform,omitempty" maxLength:"128"`
+	SystemVersion string `json:"system_version,omitempty" maxLength:"128"`
+}
+
+// EnrolledDevice is what the new device needs.
+type EnrolledDevice struct {
+	Device   Credential `json:"device"`
+	Envelope Envelope   `json:"envelope" doc:"The seed, sealed to the device's key inside the hardware."`
+	Binding  Binding    `json:"binding" doc:"What the envelope is bound to; the device needs it to open it."`
+	Entry    int64      `json:"entry" doc:"Index of the key-usage log's entry that records it."`
+}
+
+// Envelope is a seed sealed to a device's key.
+type Envelope struct {
+	Ephemeral []byte `json:"ephemeral" doc:"Ephemeral P-256 public key, uncompressed point."`
+	Wrapped   []byte `json:"wrapped" doc:"The seed, wrapped with RFC 5649."`
+}
+
+// Binding says whose seed an envelope holds.
+type Binding struct {
+	Tenant     string `json:"tenant"`
+	Account    string `json:"account"`
+	Credential string `json:"credential"`
+	Version    uint32 `json:"version"`
+}
+
+// AuthenticatorRequest adds an authenticator app. With URI an existing seed is imported; without it one is made and shown
+// once. Both need the tenant's policy to allow it.
+type AuthenticatorRequest struct {
+	URI    Secret `json:"uri,omitzero" doc:"otpauth URI to import. The other members go without it." maxLength:"2048"`
+	Issuer string `json:"issuer,omitempty" maxLength:"64" example:"Example Bank"`
+	Label  string `json:"label,omitempty" maxLength:"128" example:"alice@example.com"`
+	Params Params `json:"params,omitzero"`
+}
+
+func (r AuthenticatorRequest) reveal() any {
+	type plain AuthenticatorRequest
+	return struct {
+		URI string `json:"uri,omitempty"`
+		plain
+	}{r.URI.Reveal(), plain(r)}
+}
+
+// NewAuthenticator is the answer. URI and QR are there only when the seed was made here, this once, and can't be had
+// again, not even with the same Idempotency-Key.
+type NewAuthenticator struct {
+	Authenticator Credential `json:"authenticator"`
+	URI           Secret     `json:"uri,omitzero" doc:"otpauth URI; shown this once."`
+	QR            Secret     `json:"qr,omitzero" doc:"The same as a QR code: PNG in base64; shown this once."`
+	Entry         int64      `json:"entry" doc:"Index of the key-usage log's entry that records it."`
+}
+
+func (a NewAuthenticator) reveal() any {
+	type plain NewAuthenticator
+	return struct {
+		plain
+		URI string `json:"uri,omitempty"`
+		QR  string `json:"qr,omitempty"`
+	}{plain(a), a.URI.Reveal(), a.QR.Reveal()}
+}
+
+// Policy is a tenant's policy; its zero value closes both doors of the first promise.
+type Policy struct {
+	AllowImport bool `json:"allow_import,omitempty" doc:"Existing seeds may be imported as otpauth URIs."`
+	AllowReveal bool `json:"allow_reveal,omitempty" doc:"New seeds may be shown once as a QR code."`
+	TellSpent   bool `json:"tell_spent,omitempty" doc:"Front-ends are told spent and expired apart from wrong. A guesser then learns that a code was right."`
+}
