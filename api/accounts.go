@@ -12,11 +12,13 @@ import (
 
 // Inputs that many routes share. The guard has checked them; the tags are for the document.
 type (
-	accountPath struct {
+	// AccountPath is exported because huma looks into embedded structs only if they are; so are the others like it.
+	AccountPath struct {
 		Account string `path:"account" minLength:"1" maxLength:"128" doc:"The front-end's name of the account, percent-encoded: 1 to 128 bytes of UTF-8 without control characters." example:"alice"`
 	}
-	keyed struct {
-		IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"1 to 128 visible ASCII characters, new for each logical request and the same for its repetitions." example:"8e03978e-40d5-43dd-bc93-6894a57f9324"`
+	// IdempotencyKey is the header of every change.
+	IdempotencyKey struct {
+		Key string `header:"Idempotency-Key" maxLength:"128" doc:"1 to 128 visible ASCII characters, new for each logical request and the same for its repetitions." example:"8e03978e-40d5-43dd-bc93-6894a57f9324"`
 	}
 	accountOutput struct {
 		Status int
@@ -29,8 +31,8 @@ func (a *API) registerAccounts(h huma.API) {
 	huma.Register(h, operation("PUT /v1/accounts/{account}", "put-account", "accounts", "Make sure that an account exists",
 		"201 when it was made, 200 when it existed.", http.StatusOK),
 		func(ctx context.Context, in *struct {
-			accountPath
-			keyed
+			AccountPath
+			IdempotencyKey
 		}) (*accountOutput, error) {
 			e := exchangeOf(ctx)
 			info, created, err := a.service.PutAccount(ctx, e.caller, e.idempotencyKey, in.Account)
@@ -45,7 +47,7 @@ func (a *API) registerAccounts(h huma.API) {
 		})
 
 	huma.Register(h, operation("GET /v1/accounts/{account}", "get-account", "accounts", "Read an account", "", http.StatusOK),
-		func(ctx context.Context, in *accountPath) (*accountOutput, error) {
+		func(ctx context.Context, in *AccountPath) (*accountOutput, error) {
 			info, err := a.service.Account(ctx, exchangeOf(ctx).caller, in.Account)
 			if err != nil {
 				return nil, failed(ctx, err)
@@ -56,8 +58,8 @@ func (a *API) registerAccounts(h huma.API) {
 	huma.Register(h, operation("DELETE /v1/accounts/{account}", "delete-account", "accounts", "Delete an account",
 		"Its credentials go with it. What the log says of it stays and can no longer be linked to the person.", http.StatusNoContent),
 		func(ctx context.Context, in *struct {
-			accountPath
-			keyed
+			AccountPath
+			IdempotencyKey
 		}) (*empty, error) {
 			e := exchangeOf(ctx)
 			if err := a.service.DeleteAccount(ctx, e.caller, e.idempotencyKey, in.Account); err != nil {

@@ -13,10 +13,12 @@ import (
 )
 
 type (
-	devicePath struct {
+	// DevicePath names a device.
+	DevicePath struct {
 		Device string `path:"device" maxLength:"64" example:"mfzgk5dfon2gs3th"`
 	}
-	authenticatorPath struct {
+	// AuthenticatorPath names an authenticator app.
+	AuthenticatorPath struct {
 		Authenticator string `path:"authenticator" maxLength:"64" example:"mfzgk5dfon2gs3th"`
 	}
 	credentialsOutput struct{ Body wire.Credentials }
@@ -27,15 +29,15 @@ func (a *API) registerCredentials(h huma.API) {
 		"A seed is made inside the hardware and sealed to the device's key there. Repeating the request with its Idempotency-Key gives the same device again.",
 		http.StatusCreated), a.enrolDevice)
 	huma.Register(h, operation("GET /v1/accounts/{account}/devices", "list-devices", "credentials", "List an account's devices", "", http.StatusOK),
-		func(ctx context.Context, in *accountPath) (*credentialsOutput, error) {
+		func(ctx context.Context, in *AccountPath) (*credentialsOutput, error) {
 			return a.listCredentials(ctx, in.Account, wire.KindDevice)
 		})
 	huma.Register(h, operation("DELETE /v1/accounts/{account}/devices/{device}", "remove-device", "credentials", "Remove a device",
 		"Its codes are dead on every node when the answer comes.", http.StatusNoContent),
 		func(ctx context.Context, in *struct {
-			accountPath
-			devicePath
-			keyed
+			AccountPath
+			DevicePath
+			IdempotencyKey
 		}) (*empty, error) {
 			return a.removeCredential(ctx, in.Account, in.Device)
 		})
@@ -44,23 +46,23 @@ func (a *API) registerCredentials(h huma.API) {
 		"With uri an existing seed is imported (policy: allow_import). Without it a seed is made and shown in this answer, once (policy: allow_reveal); repeating the request gives the authenticator without it.",
 		http.StatusCreated), a.addAuthenticator)
 	huma.Register(h, operation("GET /v1/accounts/{account}/authenticators", "list-authenticators", "credentials", "List an account's authenticator apps", "", http.StatusOK),
-		func(ctx context.Context, in *accountPath) (*credentialsOutput, error) {
+		func(ctx context.Context, in *AccountPath) (*credentialsOutput, error) {
 			return a.listCredentials(ctx, in.Account, wire.KindAuthenticator)
 		})
 	huma.Register(h, operation("DELETE /v1/accounts/{account}/authenticators/{authenticator}", "remove-authenticator", "credentials", "Remove an authenticator app",
 		"Its codes are dead on every node when the answer comes.", http.StatusNoContent),
 		func(ctx context.Context, in *struct {
-			accountPath
-			authenticatorPath
-			keyed
+			AccountPath
+			AuthenticatorPath
+			IdempotencyKey
 		}) (*empty, error) {
 			return a.removeCredential(ctx, in.Account, in.Authenticator)
 		})
 }
 
 func (a *API) enrolDevice(ctx context.Context, in *struct {
-	accountPath
-	keyed
+	AccountPath
+	IdempotencyKey
 	Body wire.DeviceRequest
 }) (*struct{ Body wire.EnrolledDevice }, error) {
 	e, r := exchangeOf(ctx), in.Body
@@ -81,8 +83,8 @@ func (a *API) enrolDevice(ctx context.Context, in *struct {
 }
 
 func (a *API) addAuthenticator(ctx context.Context, in *struct {
-	accountPath
-	keyed
+	AccountPath
+	IdempotencyKey
 	Body wire.AuthenticatorRequest
 }) (*struct{ Body wire.NewAuthenticator }, error) {
 	e := exchangeOf(ctx)

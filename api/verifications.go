@@ -18,8 +18,8 @@ func (a *API) registerVerifications(h huma.API) {
 		"A wrong code is an answer: 200 with its outcome. An account that does not exist answers like one whose code is wrong. A code that can't be one (422) is not charged as an attempt.",
 		http.StatusOK),
 		func(ctx context.Context, in *struct {
-			accountPath
-			keyed
+			AccountPath
+			IdempotencyKey
 			Body wire.VerifyRequest
 		}) (*verificationOutput, error) {
 			return output(a.verify(ctx, in.Account, in.Body))(ctx)
@@ -33,9 +33,9 @@ func (a *API) registerVerifications(h huma.API) {
 		"For counters and clocks that ran away (RFC 4226, Section 7.4). It is charged like attempts over its wider window.",
 		http.StatusOK),
 		func(ctx context.Context, in *struct {
-			accountPath
-			authenticatorPath
-			keyed
+			AccountPath
+			AuthenticatorPath
+			IdempotencyKey
 			Body wire.ResyncRequest
 		}) (*verificationOutput, error) {
 			return output(a.resynchronise(ctx, in.Account, in.Authenticator, in.Body))(ctx)

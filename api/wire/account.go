@@ -120,7 +120,7 @@ func (a NewAuthenticator) reveal() any {
 
 // Policy is a tenant's policy; its zero value closes both doors of the first promise.
 type Policy struct {
-	AllowImport bool `json:"allow_import,omitempty" doc:"Existing seeds may be imported as otpauth URIs."`
-	AllowReveal bool `json:"allow_reveal,omitempty" doc:"New seeds may be shown once as a QR code."`
-	TellSpent   bool `json:"tell_spent,omitempty" doc:"Front-ends are told spent and expired apart from wrong. A guesser then learns that a code was right."`
+	AllowImport bool `json:"allow_import" required:"false" doc:"Existing seeds may be imported as otpauth URIs."`
+	AllowReveal bool `json:"allow_reveal" required:"false" doc:"New seeds may be shown once as a QR code."`
+	TellSpent   bool `json:"tell_spent" required:"false" doc:"Front-ends are told spent and expired apart from wrong. A guesser then learns that a code was right."`
 }

@@ -125,7 +125,7 @@ type JoinResponse struct {
 // Readiness says whether a node can answer a verification now.
 type Readiness struct {
 	Ready  bool    `json:"ready"`
-	Checks []Check `json:"checks,omitempty" doc:"Only for callers with a certificate."`
+	Checks []Check `json:"checks,omitempty" nullable:"false" doc:"Only for callers with a certificate."`
 }
 
 // Check is one line of readiness.

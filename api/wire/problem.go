@@ -22,7 +22,7 @@ type Problem struct {
 	Detail    string       `json:"detail,omitempty"`
 	RequestID string       `json:"request_id,omitempty" doc:"Names the request in the node's log."`
 	Effect    string       `json:"effect,omitempty" enum:"none,unknown" doc:"none: nothing was done, try it elsewhere or later. unknown: it may have been done; repeat it with the same Idempotency-Key."`
-	Errors    []FieldError `json:"errors,omitempty" doc:"Which input is wrong. Values are never repeated here."`
+	Errors    []FieldError `json:"errors,omitempty" nullable:"false" doc:"Which input is wrong. Values are never repeated here."`
 }
 
 // FieldError names a wrong input and what it must be.
