@@ -3,10 +3,13 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 )
 
 // logStore is Raft's log and its vote, on one disk.
@@ -16,6 +19,23 @@ type logStore interface {
 	raft.MonotonicLogStore
 	Close() error
 }
+
+// diskLog is raft-wal's log. Its Close leaves the metadata database open and locked (v0.4.0), so that is closed here.
+type diskLog struct {
+	*wal.WAL
+	meta *metadb.BoltMetaDB
+}
+
+func openLog(cfg *Config) (*diskLog, error) {
+	meta := &metadb.BoltMetaDB{}
+	w, err := wal.Open(filepath.Join(cfg.DataDir, logDir), wal.WithLogger(cfg.Logger.Named("log")), wal.WithMetaStore(meta))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the Raft log: %w", err), meta.Close())
+	}
+	return &diskLog{w, meta}, nil
+}
+
+func (d *diskLog) Close() error { return errors.Join(d.WAL.Close(), d.meta.Close()) }
 
 // errPoisoned: an earlier write failed or hung.
 var errPoisoned = errors.New("the disk failed before")

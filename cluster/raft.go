@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
 )
 
 // Raft is the engine on hashicorp/raft: one node of a cluster, in this process.
@@ -113,9 +112,9 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 	if err := probeDisk(&r.cfg); err != nil {
 		return nil, err
 	}
-	w, err := wal.Open(filepath.Join(cfg.DataDir, logDir), wal.WithLogger(cfg.Logger.Named("log")))
+	w, err := openLog(&r.cfg)
 	if err != nil {
-		return nil, fmt.Errorf("opening the Raft log: %w", err)
+		return nil, err
 	}
 	r.store = &guardedStore{logStore: w, deadline: cfg.StoreDeadline, fatal: r.die}
 	undo = append(undo, func() { w.Close() })
