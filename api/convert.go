@@ -1,8 +1,6 @@
 package api
 
 import (
-	"strings"
-
 	"strongroom.internal/api/wire"
 	"strongroom.internal/appliance"
 	"strongroom.internal/appliance/account"
@@ -29,28 +27,19 @@ func kindName(k account.Kind) string {
 
 // Names of otpauth URIs and their numbers in package otp.
 var (
-	modes      = map[string]otp.Mode{"totp": otp.TOTP, "hotp": otp.HOTP}
-	algorithms = map[string]otp.Hash{"SHA1": otp.SHA1, "SHA256": otp.SHA256, "SHA512": otp.SHA512}
+	modes      = map[string]otp.Mode{otp.TOTP.String(): otp.TOTP, otp.HOTP.String(): otp.HOTP}
+	algorithms = map[string]otp.Hash{
+		otp.SHA1.String(): otp.SHA1, otp.SHA256.String(): otp.SHA256, otp.SHA512.String(): otp.SHA512,
+	}
 )
 
-// otpParams takes params that the schema has checked; absent ones stay zero.
+// otpParams takes params that the schema has bounded; absent ones stay zero.
 func otpParams(p wire.Params) otp.Params {
-	return otp.Params{Mode: modes[p.Type], Hash: algorithms[p.Algorithm], Digits: p.Digits, Period: p.Period}
+	return otp.Params{Mode: modes[p.Type], Hash: algorithms[p.Algorithm], Digits: uint8(p.Digits), Period: uint16(p.Period)}
 }
 
 func wireParams(p otp.Params) wire.Params {
-	w := wire.Params{Digits: p.Digits, Period: p.Period}
-	for name, m := range modes {
-		if m == p.Mode {
-			w.Type = name
-		}
-	}
-	for name, h := range algorithms {
-		if h == p.Hash {
-			w.Algorithm = name
-		}
-	}
-	return w
+	return wire.Params{Type: p.Mode.String(), Algorithm: p.Hash.String(), Digits: int(p.Digits), Period: int(p.Period)}
 }
 
 // outcomeName is an attempt's outcome on the wire, empty for one that has no name there.
@@ -70,9 +59,9 @@ func outcomeName(o account.Outcome) string {
 	return ""
 }
 
-// parseCode takes what a person typed. The code is never repeated in an error, and an attempt is not charged for it.
+// parseCode takes digits and nothing else. The code is never repeated in an error, and an attempt is not charged for it.
 func parseCode(field string, s wire.Secret) (otp.Code, error) {
-	code, err := otp.ParseCode(strings.TrimSpace(s.Reveal()))
+	code, err := otp.ParseCode(s.Reveal())
 	if err != nil {
 		return otp.Code{}, invalid(field, "must be 6 to 8 digits")
 	}

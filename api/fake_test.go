@@ -6,6 +6,7 @@ import (
 
 	"strongroom.internal/appliance"
 	"strongroom.internal/appliance/account"
+	"strongroom.internal/appliance/otp"
 	"strongroom.internal/hsm"
 )
 
@@ -34,10 +35,12 @@ func (s *scripted) note(method string, c appliance.Caller, key, account string) 
 	s.asked, s.caller, s.key, s.account = method, c, key, account
 }
 
+var totp = otp.Params{Mode: otp.TOTP, Hash: otp.SHA1, Digits: 6, Period: 30}
+
 func (s *scripted) info(name string) appliance.AccountInfo {
 	return appliance.AccountInfo{Account: name, Created: time.Unix(1700000000, 0), Credentials: []appliance.CredentialInfo{
-		{ID: "device1", Kind: account.Device, Added: time.Unix(1700000001, 0)},
-		{ID: "app1", Kind: account.Authenticator, Added: time.Unix(1700000002, 0)},
+		{ID: "device1", Kind: account.Device, Params: totp, Added: time.Unix(1700000001, 0)},
+		{ID: "app1", Kind: account.Authenticator, Params: totp, Added: time.Unix(1700000002, 0)},
 	}}
 }
 

@@ -148,6 +148,11 @@ func (s *server) send(t testing.TB, c *http.Client, request, body string, header
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
+	return do(t, c, r)
+}
+
+func do(t testing.TB, c *http.Client, r *http.Request) reply {
+	t.Helper()
 	answer, err := c.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,8 @@ import (
 )
 
 type (
-	tenantPath struct {
+	// TenantPath names a tenant.
+	TenantPath struct {
 		Tenant string `path:"tenant" maxLength:"64" example:"acme"`
 	}
 	policyOutput struct{ Body wire.Policy }
@@ -20,7 +21,7 @@ type (
 func (a *API) registerTenants(h huma.API) {
 	huma.Register(h, operation("GET /v1/tenants/{tenant}/policy", "get-policy", "tenants", "Read a tenant's policy",
 		"A tenant without one has the closed policy.", http.StatusOK),
-		func(ctx context.Context, in *tenantPath) (*policyOutput, error) {
+		func(ctx context.Context, in *TenantPath) (*policyOutput, error) {
 			p, err := a.service.Policy(ctx, exchangeOf(ctx).caller, in.Tenant)
 			if err != nil {
 				return nil, failed(ctx, err)
@@ -31,7 +32,7 @@ func (a *API) registerTenants(h huma.API) {
 	huma.Register(h, operation("PUT /v1/tenants/{tenant}/policy", "put-policy", "tenants", "Replace a tenant's policy",
 		"Members that are absent take their default.", http.StatusOK),
 		func(ctx context.Context, in *struct {
-			tenantPath
+			TenantPath
 			Body wire.Policy
 		}) (*policyOutput, error) {
 			p := appliancePolicy(in.Body)

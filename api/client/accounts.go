@@ -70,7 +70,7 @@ func (c *Client) RemoveAuthenticator(ctx context.Context, account, authenticator
 	return c.do(ctx, call{method: http.MethodDelete, path: accountPath(account, "authenticators", authenticator), repeat: keyed})
 }
 
-// Verify asks whether code, as the person typed it, is one of the account's now. A wrong code is an answer: see
+// Verify asks whether r.Code, 6 to 8 digits and nothing else, is one of the account's now. A wrong code is an answer: see
 // wire.Verification.Outcome. The call is one attempt, however often it had to be sent.
 func (c *Client) Verify(ctx context.Context, account string, r wire.VerifyRequest) (wire.Verification, error) {
 	var v wire.Verification

@@ -43,7 +43,7 @@ type Params struct {
 	Type      string `json:"type,omitempty" enum:"totp,hotp" doc:"Default totp."`
 	Algorithm string `json:"algorithm,omitempty" enum:"SHA1,SHA256,SHA512" doc:"Default SHA1."`
 	Digits    int    `json:"digits,omitempty" minimum:"6" maximum:"8" doc:"Default 6."`
-	Period    int    `json:"period,omitempty" minimum:"1" maximum:"300" doc:"Seconds, totp only. Default 30."`
+	Period    int    `json:"period,omitempty" enum:"30,60" doc:"Seconds, totp only. Default 30."`
 }
 
 // Credentials is a list of one kind.

@@ -13,7 +13,7 @@ const (
 
 // VerifyRequest is one attempt.
 type VerifyRequest struct {
-	Code   Secret `json:"code" doc:"The digits as the person typed them; spaces and hyphens between them are ignored." minLength:"1" maxLength:"32" example:"123456"`
+	Code   Secret `json:"code" doc:"6 to 8 ASCII digits and nothing else: take out what people put between them." minLength:"1" maxLength:"32" example:"123456"`
 	Device string `json:"device,omitempty" doc:"Only this credential's codes. Absent: all of the account's." maxLength:"64" example:"mfzgk5dfon2gs3th"`
 }
 

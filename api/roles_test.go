@@ -1,0 +1,140 @@
+package api
+
+import (
+	"crypto/tls"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"strongroom.internal/appliance"
+	"strongroom.internal/appliance/account"
+	"strongroom.internal/hsm"
+)
+
+// bodies are valid bodies of the routes that have one.
+var bodies = map[string]string{
+	"POST /v1/accounts/{account}/devices":                                           `{"public_key":"AAAA"}`,
+	"POST /v1/accounts/{account}/authenticators":                                    `{}`,
+	"POST /v1/accounts/{account}/authenticators/{authenticator}/resynchronisations": `{"first":"123456","second":"654321"}`,
+	verifyRoute:                       `{"code":"123456"}`,
+	"PUT /v1/tenants/{tenant}/policy": `{"allow_import":true}`,
+	"POST /v1/clients":                `{"public_key":"AAAA","role":"auditor","name":"a"}`,
+	"POST /v1/join-tokens":            `{}`,
+	"POST /v1/join": `{"token":"t","node_id":"n2","cluster_addr":"h:1","api_addr":"h:2","identity_key":"AAAA",` +
+		`"log_key":"AAAA","transport_key":"AAAA","module_serial":"1","module_details":"d"}`,
+}
+
+var fill = strings.NewReplacer("{account}", "alice", "{device}", "d1", "{authenticator}", "a1", "{tenant}", "acme", "{id}", "n3")
+
+func well() *scripted {
+	return &scripted{
+		answer: appliance.Verification{Outcome: account.Accepted},
+		made:   appliance.NewAuthenticator{URI: hsm.NewSecret([]byte("otpauth://x"))},
+	}
+}
+
+// Who may do what, for each route and each role: the table of routes.go, read once more by hand.
+func TestRoles(t *testing.T) {
+	everyone := []string{asFrontend, asHelpdesk, asOperator, asAuditor, asNode, ""}
+	want := map[string][]string{
+		"PUT /v1/accounts/{account}":                                                    {asFrontend},
+		"GET /v1/accounts/{account}":                                                    {asFrontend, asHelpdesk},
+		"DELETE /v1/accounts/{account}":                                                 {asFrontend},
+		"POST /v1/accounts/{account}/devices":                                           {asFrontend},
+		"GET /v1/accounts/{account}/devices":                                            {asFrontend, asHelpdesk},
+		"DELETE /v1/accounts/{account}/devices/{device}":                                {asFrontend},
+		"POST /v1/accounts/{account}/authenticators":                                    {asFrontend},
+		"GET /v1/accounts/{account}/authenticators":                                     {asFrontend, asHelpdesk},
+		"DELETE /v1/accounts/{account}/authenticators/{authenticator}":                  {asFrontend},
+		"POST /v1/accounts/{account}/authenticators/{authenticator}/resynchronisations": {asFrontend},
+		"POST /v1/accounts/{account}/verifications":                                     {asFrontend},
+		"GET /v1/tenants/{tenant}/policy":                                               {asOperator, asAuditor},
+		"PUT /v1/tenants/{tenant}/policy":                                               {asOperator},
+		"GET /v1/log/head":                                                              {asOperator, asAuditor},
+		"GET /v1/log/entries":                                                           {asOperator, asAuditor},
+		"GET /v1/cluster":                                                               {asOperator, asAuditor, asNode},
+		"GET /metrics":                                                                  {asOperator, asAuditor},
+		"POST /v1/clients":                                                              {asOperator},
+		"POST /v1/join-tokens":                                                          {asOperator},
+		"POST /v1/join":                                                                 everyone,
+		"DELETE /v1/nodes/{id}":                                                         {asOperator},
+		"GET /livez":                                                                    everyone,
+		"GET /readyz":                                                                   everyone,
+		"GET /openapi.json":                                                             everyone[:5],
+		"GET /docs":                                                                     everyone[:5],
+	}
+	if !slices.Equal(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(access))) {
+		t.Fatal("this test and the access table have different routes")
+	}
+	service := well()
+	s := serve(t, Config{Service: service}, false)
+	for _, identity := range everyone {
+		c := s.client(t)
+		if identity != "" {
+			c = s.client(t, identity)
+		}
+		for pattern, allowed := range want {
+			service.asked, service.made = "", well().made
+			got := s.send(t, c, fill.Replace(pattern), bodies[pattern])
+			if slices.Contains(allowed, identity) {
+				if got.status >= 300 {
+					t.Errorf("%s as %q: %d %s", pattern, identity, got.status, got.body)
+				}
+				continue
+			}
+			name := "forbidden"
+			if identity == "" {
+				name = "certificate-required"
+			}
+			if got.status != http.StatusForbidden || !strings.Contains(got.body, "urn:strongroom:problem:"+name) {
+				t.Errorf("%s as %q: %d %s, want %s", pattern, identity, got.status, got.body, name)
+			}
+			if service.asked != "" {
+				t.Errorf("%s as %q reached %s", pattern, identity, service.asked)
+			}
+		}
+	}
+}
+
+// The tenant is the certificate's, whatever the request says.
+func TestTenantIsTheCertificates(t *testing.T) {
+	service := well()
+	s := serve(t, Config{Service: service}, false)
+	for _, tenant := range []string{"acme", "other"} {
+		identity := "spiffe://test/tenant/" + tenant + "/frontend/web"
+		c := s.client(t, identity)
+		for _, pattern := range []string{"GET /v1/accounts/{account}", verifyRoute, "DELETE /v1/accounts/{account}/devices/{device}"} {
+			if got := s.send(t, c, fill.Replace(pattern)+"?tenant=acme", bodies[pattern], "X-Tenant", "acme"); got.status >= 300 {
+				t.Errorf("%s: %d %s", pattern, got.status, got.body)
+			}
+			if service.caller.Tenant != tenant || service.caller.Identity != identity || service.account != "alice" {
+				t.Errorf("%s as %s: the use case saw %+v", pattern, tenant, service.caller)
+			}
+		}
+		if got := s.send(t, c, "GET /v1/tenants/acme/policy", ""); got.status != http.StatusForbidden {
+			t.Errorf("a front-end read a policy: %d", got.status)
+		}
+	}
+}
+
+// A certificate of the authority that names nobody, or two, is a stranger's.
+func TestStrangers(t *testing.T) {
+	s := serve(t, Config{Service: well()}, false)
+	for _, identities := range [][]string{
+		{"spiffe://other/operator/olga"},
+		{asOperator, asFrontend},
+		{"spiffe://test/tenant/acme/device/d1"},
+		{"https://test/operator/olga"},
+	} {
+		if got := s.send(t, s.client(t, identities...), "GET /v1/cluster", ""); got.status != http.StatusForbidden {
+			t.Errorf("%v: %d %s", identities, got.status, got.body)
+		}
+	}
+	c := s.client(t, asOperator)
+	c.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{newPKI(t).issue(t, asOperator)}
+	if _, err := c.Get("https://" + s.addr + "/livez"); err == nil {
+		t.Error("a certificate of another authority was taken")
+	}
+}
