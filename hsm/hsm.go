@@ -117,7 +117,7 @@ type KeyPackage struct {
 	Wrapping   []byte         `cbor:"3,keyasint"` // RSA-OAEP on PKCS#11, a duplicate on a TPM
 	Binding    []byte         `cbor:"4,keyasint"`
 	Checks     []KeyCheck     `cbor:"5,keyasint"`
-	Extra      map[string]any `cbor:"6,keyasint,omitempty"` // what a backend needs beside, e.g. the OAEP hash
+	OAEPHash   string         `cbor:"6,keyasint,omitempty"` // PKCS#11: "SHA-256" or "SHA-1"
 }
 
 // KeyCheck is a key check value: 8 bytes of a MAC or encryption of a constant, equal exactly when the keys are.
