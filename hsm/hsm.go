@@ -112,12 +112,12 @@ type SealedKey struct {
 
 // KeyPackage carries the wrapping and binding keys to one joining module, under its transport key.
 type KeyPackage struct {
-	Recipient  []byte         `cbor:"1,keyasint"` // SHA-256 of the transport key's PKIX DER
-	KeyVersion uint32         `cbor:"2,keyasint"`
-	Wrapping   []byte         `cbor:"3,keyasint"` // RSA-OAEP on PKCS#11, a duplicate on a TPM
-	Binding    []byte         `cbor:"4,keyasint"`
-	Checks     []KeyCheck     `cbor:"5,keyasint"`
-	OAEPHash   string         `cbor:"6,keyasint,omitempty"` // PKCS#11: "SHA-256" or "SHA-1"
+	Recipient  []byte     `cbor:"1,keyasint"` // SHA-256 of the transport key's PKIX DER
+	KeyVersion uint32     `cbor:"2,keyasint"`
+	Wrapping   []byte     `cbor:"3,keyasint"` // RSA-OAEP on PKCS#11, a duplicate on a TPM
+	Binding    []byte     `cbor:"4,keyasint"`
+	Checks     []KeyCheck `cbor:"5,keyasint"`
+	OAEPHash   string     `cbor:"6,keyasint,omitempty"` // PKCS#11: "SHA-256" or "SHA-1"
 }
 
 // KeyCheck is a key check value: 8 bytes of a MAC or encryption of a constant, equal exactly when the keys are.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdh"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -42,7 +43,7 @@ func (p *Pool) ImportSeed(ctx context.Context, b Binding, h Hash, seed *Secret) 
 	own := NewSecret(append([]byte(nil), seed.Reveal()...))
 	return call(ctx, p, func(s Session) (SealedSeed, error) {
 		sealed, err := s.ImportSeed(b, h, own)
-		if err == nil {
+		if !errors.Is(err, ErrSession) { // after which it is tried once more
 			own.Destroy()
 		}
 		return sealed, err
