@@ -7,7 +7,10 @@
 package account
 
 import (
-	"strongroom.internal/appliance/audit"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
 	"strongroom.internal/appliance/otp"
 )
 
@@ -44,7 +47,9 @@ type Create struct{}
 // be linked to the person.
 type Delete struct{}
 
-// Enrol adds a credential whose seed a module has sealed.
+// Enrol adds a credential whose seed a module has sealed. Of the credential the core sets Added, LastUsed, Watermark and
+// Drift itself. A Seed that is empty says that the node saw the door closed and made none; if the door is open after all,
+// the outcome is Stale.
 type Enrol struct {
 	Credential Credential `cbor:"1,keyasint"`
 	Door       Door       `cbor:"2,keyasint"`
@@ -77,7 +82,8 @@ type Verify struct {
 	// Evaluated is false when the node saw the account locked and asked no module. If it is not locked after all, the
 	// outcome is Stale.
 	Evaluated bool `cbor:"3,keyasint"`
-	// Matches are the codes of the windows that were equal, at most one a credential and step, candidates' order.
+	// Matches are the codes of the windows that were equal, at most one a credential and step, candidates' order. The
+	// core derives the windows again from Command.Time: a match outside of them opens nothing.
 	Matches []Match `cbor:"4,keyasint,omitempty"`
 	// MACs counts what the module computed for this attempt, evaluations that turned out stale included.
 	MACs uint32 `cbor:"5,keyasint"`
@@ -90,7 +96,8 @@ type Match struct {
 }
 
 // Resync moves a credential's counter or drift to where two consecutive codes were found (RFC 4226, Section 7.4). It
-// never moves a watermark back and it is charged like an attempt over its wider window.
+// never moves a watermark back, and both codes are spent by it. It is charged as one attempt on the whole account: what
+// it really risks, two codes guessed at once, is a millionth of that.
 type Resync struct {
 	Keys       uint64 `cbor:"1,keyasint"`
 	Credential string `cbor:"2,keyasint"`
@@ -100,42 +107,67 @@ type Resync struct {
 	MACs    uint32     `cbor:"5,keyasint"`
 }
 
-// Result is what the caller learns of a command, besides the log entry's index.
-type Result struct {
-	Outcome    Outcome `cbor:"1,keyasint"`
-	RetryAt    Time    `cbor:"2,keyasint,omitempty"` // Locked: when the next attempt is heard; 0 when waiting does not help
-	Credential string  `cbor:"3,keyasint,omitempty"` // that was accepted, enrolled or removed
-	Replayed   bool    `cbor:"4,keyasint,omitempty"` // answered from an earlier request with the same id
-	Entry      int64   `cbor:"5,keyasint"`           // index of the log entry that records it; the first one's when replayed
+// Validate reports everything that is wrong with the command at once. A command that is not valid must not be proposed:
+// the nodes would stop at it. Its bounds may be widened in a later release, never narrowed, or a log that was written
+// before would stop them too.
+func (c *Command) Validate() error {
+	v := &validation{}
+	v.check(c.Time > 0 && c.Time <= MaxTime, "time", "out of bounds")
+	v.text("tenant", c.Tenant, 1, MaxTenant)
+	v.text("account", c.Account, 1, MaxAccount)
+	v.text("actor", c.Actor, 0, MaxActor)
+	v.text("node", c.Node, 0, MaxNode)
+	v.text("module", c.Module, 0, MaxModule)
+	v.check(len(c.Salt) == 0 || len(c.Salt) == SaltSize, "salt", "must have 16 bytes")
+	kinds := 0
+	for _, set := range []bool{
+		c.Create != nil, c.Delete != nil, c.Enrol != nil, c.Remove != nil, c.Verify != nil, c.Resync != nil,
+	} {
+		if set {
+			kinds++
+		}
+	}
+	v.check(kinds == 1, "kind", "exactly one must be set")
+	switch {
+	case c.Enrol != nil:
+		c.Enrol.validate(v)
+	case c.Remove != nil:
+		v.text("credential", c.Remove.Credential, 1, MaxID)
+	case c.Verify != nil:
+		v.text("device", c.Verify.Device, 0, MaxID)
+		v.check(len(c.Verify.Matches) <= MaxMatches, "matches", "too many")
+		for i := range c.Verify.Matches {
+			v.text("match", c.Verify.Matches[i].Credential, 1, MaxID)
+		}
+	case c.Resync != nil:
+		v.text("credential", c.Resync.Credential, 1, MaxID)
+		v.check(len(c.Resync.Matches) <= MaxMatches, "matches", "too many")
+	}
+	return errors.Join(v.errs...)
 }
 
-// Outcome is what was decided.
-type Outcome uint8
+func (e *Enrol) validate(v *validation) {
+	c := &e.Credential
+	c.validate(v)
+	device := e.Door == SealedDoor
+	v.check(device || e.Door == ImportedDoor || e.Door == RevealedDoor, "door", "not known")
+	v.check(device == (c.Kind == Device), "kind", "does not fit the door")
+	v.check(!device || len(c.PublicKey) > 0, "public key", "missing: a device has one")
+	v.check(!device || len(c.Seed) > 0, "seed", "missing")
+	v.check(c.Added == 0 && c.LastUsed == 0 && c.Watermark == 0 && c.Drift == 0, "credential", "has a past")
+}
 
-// Outcomes. Stale alone has no effect and no entry: the node evaluates again.
-const (
-	InvalidOutcome Outcome = iota
-	Accepted
-	Wrong
-	Spent   // the code was right and was used before, or is older than one that was
-	Expired // outside the window; for codes that are pushed or sent
-	Locked
-	Stale
-	Done
-	Exists
-	NotFound
-	RefusedByPolicy
-	TooMany  // a limit of limits.go
-	Conflict // the request id was used for another operation or account
-)
+// validation collects what is wrong, so that a happy path allocates nothing.
+type validation struct{ errs []error }
 
-// Decision is all that a transition says.
-type Decision struct {
-	Result Result
-	// Next is the account's new state: nil to leave it as it is.
-	Next *State
-	// Erase is true when the record is to be deleted.
-	Erase bool
-	// Entry is the log entry, Index and Result.Entry to be filled in by the engine; nil when there is none.
-	Entry *audit.Entry
+func (v *validation) check(ok bool, field, wrong string) {
+	if !ok {
+		v.errs = append(v.errs, fmt.Errorf("%s: %s", field, wrong))
+	}
+}
+
+func (v *validation) text(field, s string, least, most int) {
+	if len(s) < least || len(s) > most || !utf8.ValidString(s) {
+		v.errs = append(v.errs, fmt.Errorf("%s: must be %d to %d bytes of UTF-8", field, least, most))
+	}
 }

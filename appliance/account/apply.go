@@ -1,0 +1,108 @@
+package account
+
+import (
+	"encoding/hex"
+	"slices"
+
+	"strongroom.internal/appliance/audit"
+)
+
+// Apply decides one command on an account's state; nil is the state of a name without a record. It changes neither
+// argument. The command must be valid, as every decoded one is. The order of the questions is part of what is promised:
+// a request that was answered gets its answer again, whatever has become of the account; then an account that is locked
+// hears nothing.
+func Apply(p Policy, s *State, c *Command) Decision {
+	if r := s.request(c.Request, c.Time); r != nil {
+		operation, fingerprint := c.fingerprint()
+		if operation != r.Operation || fingerprint != r.Fingerprint {
+			return unchanged(s, c, act{outcome: Conflict})
+		}
+		return Decision{Result: Result{Outcome: r.Outcome, Credential: r.Credential, Replayed: true, Entry: r.Entry}}
+	}
+	switch {
+	case c.Verify != nil:
+		return verify(s, c)
+	case c.Create != nil:
+		return create(s, c)
+	case s == nil || s.Phantom:
+		return unchanged(s, c, act{outcome: NotFound})
+	case c.Resync != nil:
+		return resync(s, c)
+	case c.Enrol != nil:
+		return enrol(p, s, c)
+	case c.Remove != nil:
+		return remove(s, c)
+	case c.Delete != nil:
+		d := unchanged(s, c, act{outcome: Done})
+		d.Erase = true
+		return d
+	}
+	panic("applying an account command that is of no kind") // Validate refuses it
+}
+
+// act is what there is to say of a command once it is decided.
+type act struct {
+	outcome Outcome
+	retryAt Time
+	// credential is what the result names; key is what the entry names, which may say more.
+	credential string
+	key        *Credential
+	macs       uint32
+}
+
+var stale = Decision{Result: Result{Outcome: Stale}}
+
+// now is the committed time: it never goes backwards.
+func now(s *State, c *Command) Time {
+	if s == nil {
+		return c.Time
+	}
+	return max(s.Time, c.Time)
+}
+
+// next starts the new state: the old one at the command's time. Credentials and Requests are still the old one's.
+func next(s *State, c *Command) *State {
+	n := *s
+	n.Time = now(s, c)
+	return &n
+}
+
+// ownCredentials gives the new state credentials of its own to write to.
+func (s *State) ownCredentials() { s.Credentials = slices.Clone(s.Credentials) }
+
+// changed is the decision to replace the state, the request remembered.
+func changed(n *State, c *Command, a act) Decision {
+	d := unchanged(n, c, a)
+	d.Next = n
+	if c.Request != (RequestID{}) {
+		n.remember(c, d.Result)
+		d.recorded = true
+	}
+	return d
+}
+
+// unchanged is a decision that leaves the state as it is, but for its entry. A name without a record gets a pseudonym
+// that is used this once.
+func unchanged(s *State, c *Command, a act) Decision {
+	salt := c.Salt
+	if s != nil {
+		salt = s.Salt
+	}
+	if len(salt) != SaltSize {
+		return stale
+	}
+	e := &audit.Entry{
+		Time: int64(now(s, c)), Tenant: c.Tenant, Account: Pseudonym(salt, c.Tenant, c.Account), Actor: c.Actor,
+		Operation: c.operation(), MACs: a.macs, Outcome: a.outcome.String(), Node: c.Node, Module: c.Module,
+	}
+	if c.Request != (RequestID{}) {
+		e.Request = hex.EncodeToString(c.Request[:])
+	}
+	if a.key != nil {
+		e.Key, e.KeyVersion = a.key.ID, a.key.KeyVersion
+	}
+	return Decision{
+		Result: Result{Outcome: a.outcome, RetryAt: a.retryAt, Credential: a.credential},
+		Entry:  e,
+	}
+}

@@ -1,0 +1,88 @@
+package account
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"strongroom.internal/appliance/otp"
+)
+
+// create makes an account, or a real one of a phantom: what was guessed before it was made still counts.
+func create(s *State, c *Command) Decision {
+	switch {
+	case s == nil && len(c.Salt) != SaltSize:
+		return stale
+	case s == nil:
+		s = &State{Version: version, Salt: c.Salt}
+	case !s.Phantom:
+		return changed(next(s, c), c, act{outcome: Exists})
+	}
+	n := next(s, c)
+	n.Phantom = false
+	n.Created = n.Time
+	n.Keys = firstKeys(n.Salt)
+	return changed(n, c, act{outcome: Done})
+}
+
+// firstKeys is where an account starts to count. It is never 0, which is what nodes say that saw no account, and it
+// differs from what another account of that name once had.
+func firstKeys(salt []byte) uint64 {
+	var b [8]byte
+	copy(b[2:], salt)
+	return binary.BigEndian.Uint64(b[:]) + 1
+}
+
+func enrol(p Policy, s *State, c *Command) Decision {
+	e := c.Enrol
+	n := next(s, c)
+	refused := act{key: &e.Credential, macs: e.MACs}
+	switch {
+	case !p.open(e.Door):
+		refused.outcome = RefusedByPolicy
+		return changed(n, c, refused)
+	case len(e.Credential.Seed) == 0:
+		return stale
+	case s.index(e.Credential.ID) >= 0:
+		refused.outcome = Conflict
+		return changed(n, c, refused)
+	case len(s.Credentials) >= p.maxCredentials():
+		refused.outcome = TooMany
+		return changed(n, c, refused)
+	}
+	k := e.Credential
+	k.Added = n.Time
+	k.Watermark = -1
+	if k.Params.Mode == otp.HOTP {
+		k.Watermark = k.Counter - 1
+	}
+	n.Credentials = append(slices.Clip(s.Credentials), k)
+	if n.cost("") > Budget {
+		// One attempt would have more chances than all are meant to have together.
+		refused.outcome = TooMany
+		return changed(next(s, c), c, refused)
+	}
+	n.Keys++
+	if len(s.Credentials) == 0 {
+		n.Attempts = Attempts{} // bound anew: there was nothing that could be guessed
+	}
+	n.grown()
+	return changed(n, c, act{outcome: Done, credential: k.ID, key: &k, macs: e.MACs})
+}
+
+func remove(s *State, c *Command) Decision {
+	n := next(s, c)
+	i := s.index(c.Remove.Credential)
+	if i < 0 {
+		return changed(n, c, act{outcome: NotFound})
+	}
+	k := s.Credentials[i]
+	n.ownCredentials()
+	n.Credentials = slices.Delete(n.Credentials, i, i+1)
+	n.Keys++
+	if len(n.Credentials) == 0 {
+		// NIST SP 800-63B, Section 5.2.2: whoever is locked out for good has to bind anew.
+		n.Credentials = nil
+		n.Attempts = Attempts{}
+	}
+	return changed(n, c, act{outcome: Done, credential: k.ID, key: &k})
+}

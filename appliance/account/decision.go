@@ -1,0 +1,108 @@
+package account
+
+import "strongroom.internal/appliance/audit"
+
+// Result is what the caller learns of a command, besides the log entry's index.
+type Result struct {
+	Outcome    Outcome `cbor:"1,keyasint"`
+	RetryAt    Time    `cbor:"2,keyasint,omitempty"` // Locked: when the next attempt is heard; 0 when waiting does not help
+	Credential string  `cbor:"3,keyasint,omitempty"` // that was accepted, enrolled or removed
+	Replayed   bool    `cbor:"4,keyasint,omitempty"` // answered from an earlier request with the same id
+	Entry      int64   `cbor:"5,keyasint"`           // index of the log entry that records it; the first one's when replayed
+}
+
+// Outcome is what was decided.
+type Outcome uint8
+
+// Outcomes. Stale alone has no effect and no entry: the node evaluates again.
+const (
+	InvalidOutcome Outcome = iota
+	Accepted
+	Wrong
+	Spent   // the code was right and was used before, or is older than one that was
+	Expired // outside the window; for codes that are pushed or sent
+	Locked
+	Stale
+	Done
+	Exists
+	NotFound
+	RefusedByPolicy
+	TooMany  // a limit of limits.go
+	Conflict // the request id was used for another operation, or the credential's id is taken
+)
+
+// outcomeNames are what log entries say. They are signed: never change one.
+var outcomeNames = [...]string{
+	"invalid", "accepted", "wrong", "spent", "expired", "locked", "stale", "done", "exists", "not-found",
+	"refused-by-policy", "too-many", "conflict",
+}
+
+// String is the outcome's name in log entries.
+func (o Outcome) String() string {
+	if int(o) >= len(outcomeNames) {
+		return outcomeNames[0]
+	}
+	return outcomeNames[o]
+}
+
+// Decision is all that a transition says.
+type Decision struct {
+	Result Result
+	// Next is the account's new state: nil to leave it as it is. It shares byte slices with the state it came from; neither
+	// is ever written to.
+	Next *State
+	// Erase is true when the record is to be deleted.
+	Erase bool
+	// Entry is the log entry, Index and Result.Entry to be filled in by SetEntry; nil when there is none.
+	Entry *audit.Entry
+
+	recorded bool // the last of Next.Requests is this command's
+}
+
+// SetEntry fills in the index that the engine gave to the entry, in the three places that name it: the entry, the result,
+// and the memory of the request. It does nothing when there is no entry. Call it before Next and Result are encoded.
+func (d *Decision) SetEntry(index int64) {
+	if d.Entry == nil {
+		return
+	}
+	d.Entry.Index = index
+	d.Result.Entry = index
+	if d.recorded {
+		d.Next.Requests[len(d.Next.Requests)-1].Entry = index
+	}
+}
+
+// Operations, as log entries name them. They are signed: never change one.
+const (
+	opCreate = "create-account"
+	opDelete = "delete-account"
+	opSealed = "enrol-device"
+	opImport = "import-seed"
+	opReveal = "reveal-seed"
+	opRemove = "remove-credential"
+	opVerify = "verify"
+	opResync = "resynchronise"
+)
+
+// operation is the command's name in the log.
+func (c *Command) operation() string {
+	switch {
+	case c.Create != nil:
+		return opCreate
+	case c.Delete != nil:
+		return opDelete
+	case c.Enrol != nil:
+		switch c.Enrol.Door {
+		case ImportedDoor:
+			return opImport
+		case RevealedDoor:
+			return opReveal
+		}
+		return opSealed
+	case c.Remove != nil:
+		return opRemove
+	case c.Verify != nil:
+		return opVerify
+	}
+	return opResync
+}
