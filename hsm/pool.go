@@ -52,7 +52,10 @@ type Pool struct {
 }
 
 // slot holds at most one session; who has the slot has the session.
-type slot struct{ session Session }
+type slot struct {
+	session Session
+	born    uint64 // the recovery after which it was opened
+}
 
 type counters struct {
 	open, inUse, waiting          atomic.Int64
@@ -186,7 +189,11 @@ func (p *Pool) acquire(ctx context.Context) (*slot, error) {
 
 // run has fn's call in the slot's session, opening one if it has none.
 func run[T any](ctx context.Context, p *Pool, s *slot, fn func(Session) (T, error)) (zero T, err error) {
+	if s.born != p.counters.recoveries.Load() {
+		p.drop(s) // dead since the module came back
+	}
 	if s.session == nil {
+		s.born = p.counters.recoveries.Load()
 		session, err := p.backend.OpenSession(context.WithoutCancel(ctx))
 		if err != nil {
 			p.noteFailure(err)
