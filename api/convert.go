@@ -9,20 +9,10 @@ import (
 
 func wireCredential(c appliance.CredentialInfo) wire.Credential {
 	return wire.Credential{
-		ID: c.ID, Kind: kindName(c.Kind), Params: wireParams(c.Params), Name: c.Name, Model: c.Model, Serial: c.Serial,
+		ID: c.ID, Kind: c.Kind.String(), Params: wireParams(c.Params), Name: c.Name, Model: c.Model, Serial: c.Serial,
 		Platform: c.Platform, SystemVersion: c.SystemVersion, Added: c.Added.UTC(), LastUsed: c.LastUsed.UTC(),
 		Certificate: c.Certificate,
 	}
-}
-
-func kindName(k account.Kind) string {
-	switch k {
-	case account.Device:
-		return wire.KindDevice
-	case account.Authenticator:
-		return wire.KindAuthenticator
-	}
-	return "unknown"
 }
 
 // Names of otpauth URIs and their numbers in package otp.

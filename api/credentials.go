@@ -66,6 +66,9 @@ func (a *API) enrolDevice(ctx context.Context, in *struct {
 	Body wire.DeviceRequest
 }) (*struct{ Body wire.EnrolledDevice }, error) {
 	e, r := exchangeOf(ctx), in.Body
+	if err := checkTexts("name", r.Name, "model", r.Model, "serial", r.Serial, "platform", r.Platform, "system_version", r.SystemVersion); err != nil {
+		return nil, failed(ctx, err)
+	}
 	d, err := a.service.EnrolDevice(ctx, e.caller, e.idempotencyKey, in.Account, appliance.DeviceRequest{
 		PublicKey: r.PublicKey, Name: r.Name, Model: r.Model, Serial: r.Serial, Platform: r.Platform, SystemVersion: r.SystemVersion,
 	})
@@ -88,6 +91,9 @@ func (a *API) addAuthenticator(ctx context.Context, in *struct {
 	Body wire.AuthenticatorRequest
 }) (*struct{ Body wire.NewAuthenticator }, error) {
 	e := exchangeOf(ctx)
+	if err := checkTexts("issuer", in.Body.Issuer, "label", in.Body.Label); err != nil {
+		return nil, failed(ctx, err)
+	}
 	request := appliance.AuthenticatorRequest{Issuer: in.Body.Issuer, Label: in.Body.Label, Params: otpParams(in.Body.Params)}
 	if !in.Body.URI.IsZero() {
 		if in.Body.Issuer != "" || in.Body.Label != "" || in.Body.Params != (wire.Params{}) {

@@ -9,6 +9,9 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"strongroom.internal/api/wire"
+	"strongroom.internal/appliance/account"
 )
 
 // Bounds on what a client may send and hold. Anything longer is refused before it is looked at.
@@ -75,6 +78,21 @@ func validAccount(s string) bool {
 		}
 	}
 	return true
+}
+
+// checkTexts checks what people named and what devices say of themselves: field, value, field, value. The schema counts
+// characters, the core bytes.
+func checkTexts(fieldsAndValues ...string) error {
+	var wrong fieldErrors
+	for i := 0; i < len(fieldsAndValues); i += 2 {
+		if v := fieldsAndValues[i+1]; len(v) > account.MaxText || strings.ContainsFunc(v, unicode.IsControl) {
+			wrong = append(wrong, wire.FieldError{Field: fieldsAndValues[i], Reason: "must be at most 128 bytes without control characters"})
+		}
+	}
+	if wrong != nil {
+		return wrong
+	}
+	return nil
 }
 
 const idRule = "must be 1 to 64 characters from A-Z, a-z, 0-9, dot, hyphen and underscore"

@@ -38,6 +38,8 @@ func TestLimits(t *testing.T) {
 		{"two idempotency keys", "PUT /v1/accounts/alice", "", []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, 422, "invalid"},
 		{"idempotency key with a space", "PUT /v1/accounts/alice", "", []string{"Idempotency-Key", "a b"}, 422, "invalid"},
 		{"name too long", "POST /v1/accounts/alice/devices", `{"public_key":"AAAA","name":"` + long + `"}`, nil, 422, "invalid"},
+		{"name of too many bytes", "POST /v1/accounts/alice/devices", `{"public_key":"AAAA","name":"` + strings.Repeat("é", 100) + `"}`, nil, 422, "invalid"},
+		{"label with a control character", "POST /v1/accounts/alice/authenticators", `{"label":"a\nb"}`, nil, 422, "invalid"},
 		{"unknown member", "POST /v1/accounts/alice/devices", `{"public_key":"AAAA","nickname":"x"}`, nil, 422, "invalid"},
 		{"member in other case", "POST /v1/accounts/alice/devices", `{"public_key":"AAAA","Name":"x"}`, nil, 422, "invalid"},
 		{"member twice", "POST /v1/accounts/alice/devices", `{"public_key":"AAAA","name":"x","name":"y"}`, nil, 400, "malformed"},

@@ -89,21 +89,28 @@ func desc(name, help string) *prometheus.Desc {
 }
 
 var (
-	moduleReady    = desc("module_ready", "1 while the node's module can compute codes.")
-	moduleSessions = desc("module_sessions", "Open sessions of the module.")
-	moduleResident = desc("module_resident_seeds", "Seeds that are loaded in the module now.")
-	raftTerm       = desc("raft_term", "Raft's term as this node knows it.")
-	raftApplied    = desc("raft_applied_index", "Last command that this node applied.")
-	raftLeader     = desc("raft_is_leader", "1 on the leader.")
-	raftMembers    = desc("raft_members", "Nodes in the cluster.")
-	logSize        = desc("log_entries", "Entries of the key-usage log on this node.")
-	clockOffset    = desc("clock_offset_seconds", "This node's clock against its peers' median.")
-	inFlight       = desc("api_in_flight_requests", "Requests under way.")
+	moduleReady      = desc("module_ready", "1 while the node's module can compute codes.")
+	moduleSessions   = desc("module_sessions", "Open sessions of the module.")
+	moduleInUse      = desc("module_sessions_in_use", "Sessions of the module that compute.")
+	moduleWaiting    = desc("module_waiting", "Requests that wait for a session.")
+	moduleResident   = desc("module_resident_seeds", "Seeds that are loaded in the module now.")
+	moduleHits       = desc("module_resident_hits_total", "MACs that found their seed loaded.")
+	moduleMisses     = desc("module_resident_misses_total", "MACs that had to unseal their seed.")
+	moduleEvictions  = desc("module_resident_evictions_total", "Seeds that made room for others.")
+	moduleRecoveries = desc("module_recoveries_total", "How often the module came back.")
+	raftTerm         = desc("raft_term", "Raft's term as this node knows it.")
+	raftApplied      = desc("raft_applied_index", "Last command that this node applied.")
+	raftLeader       = desc("raft_is_leader", "1 on the leader.")
+	raftMembers      = desc("raft_members", "Nodes in the cluster.")
+	logSize          = desc("log_entries", "Entries of the key-usage log on this node.")
+	clockOffset      = desc("clock_offset_seconds", "This node's clock against its peers' median.")
+	inFlight         = desc("api_in_flight_requests", "Requests under way.")
 )
 
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		moduleReady, moduleSessions, moduleResident, raftTerm, raftApplied, raftLeader, raftMembers, logSize, clockOffset, inFlight,
+		moduleReady, moduleSessions, moduleInUse, moduleWaiting, moduleResident, moduleHits, moduleMisses, moduleEvictions,
+		moduleRecoveries, raftTerm, raftApplied, raftLeader, raftMembers, logSize, clockOffset, inFlight,
 	} {
 		ch <- d
 	}
@@ -111,6 +118,9 @@ func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	count := func(d *prometheus.Desc, v uint64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
 	gauge(inFlight, float64(c.a.inFlight.Load()))
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -120,8 +130,14 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(moduleReady, one(s.Module.Status == hsm.Ready))
-	gauge(moduleSessions, float64(s.Module.Sessions))
+	gauge(moduleSessions, float64(s.Module.SessionsOpen))
+	gauge(moduleInUse, float64(s.Module.SessionsInUse))
+	gauge(moduleWaiting, float64(s.Module.Waiting))
 	gauge(moduleResident, float64(s.Module.Resident))
+	count(moduleHits, s.Module.Hits)
+	count(moduleMisses, s.Module.Misses)
+	count(moduleEvictions, s.Module.Evictions)
+	count(moduleRecoveries, s.Module.Recoveries)
 	gauge(raftTerm, float64(s.Term))
 	gauge(raftApplied, float64(s.Applied))
 	gauge(raftLeader, one(s.Leader != "" && s.Leader == s.Node))

@@ -44,9 +44,13 @@ func (a *API) registerTenants(h huma.API) {
 }
 
 func wirePolicy(p appliance.Policy) wire.Policy {
-	return wire.Policy{AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent}
+	return wire.Policy{
+		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: int(p.MaxCredentials),
+	}
 }
 
 func appliancePolicy(p wire.Policy) appliance.Policy {
-	return appliance.Policy{AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent}
+	return appliance.Policy{
+		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: uint8(p.MaxCredentials),
+	}
 }

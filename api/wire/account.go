@@ -120,7 +120,8 @@ func (a NewAuthenticator) reveal() any {
 
 // Policy is a tenant's policy; its zero value closes both doors of the first promise.
 type Policy struct {
-	AllowImport bool `json:"allow_import" required:"false" doc:"Existing seeds may be imported as otpauth URIs."`
-	AllowReveal bool `json:"allow_reveal" required:"false" doc:"New seeds may be shown once as a QR code."`
-	TellSpent   bool `json:"tell_spent" required:"false" doc:"Front-ends are told spent and expired apart from wrong. A guesser then learns that a code was right."`
+	AllowImport    bool `json:"allow_import" required:"false" doc:"Existing seeds may be imported as otpauth URIs."`
+	AllowReveal    bool `json:"allow_reveal" required:"false" doc:"New seeds may be shown once as a QR code."`
+	TellSpent      bool `json:"tell_spent" required:"false" doc:"Front-ends are told spent and expired apart from wrong. A guesser then learns that a code was right."`
+	MaxCredentials int  `json:"max_credentials,omitempty" minimum:"0" maximum:"255" doc:"The most credentials that an account may have; absent or 0: the default."`
 }

@@ -31,11 +31,17 @@ type Member struct {
 
 // Module is the hardware of the node that answers.
 type Module struct {
-	Status       string    `json:"status" doc:"ready when it can compute codes."`
+	Status       string    `json:"status" enum:"starting,ready,gone,PIN refused" doc:"ready when it can compute codes."`
 	Since        time.Time `json:"since,omitzero"`
 	Reason       string    `json:"reason,omitempty"`
 	Sessions     int       `json:"sessions" doc:"Open sessions."`
+	InUse        int       `json:"sessions_in_use"`
+	Waiting      int       `json:"waiting" doc:"Requests that wait for a session."`
 	Resident     int       `json:"resident" doc:"Seeds that are loaded now."`
+	Hits         uint64    `json:"resident_hits" doc:"MACs that found their seed loaded."`
+	Misses       uint64    `json:"resident_misses" doc:"MACs that had to unseal it."`
+	Evictions    uint64    `json:"resident_evictions"`
+	Recoveries   uint64    `json:"recoveries" doc:"How often the module came back."`
 	Kind         string    `json:"kind,omitempty"`
 	Manufacturer string    `json:"manufacturer,omitempty"`
 	Model        string    `json:"model,omitempty"`
