@@ -1,0 +1,79 @@
+package firmwaresim
+
+import (
+	"context"
+	"sync"
+)
+
+// Power is the state of a chassis's power.
+type Power uint8
+
+// Off is the zero value.
+const (
+	Off Power = iota
+	On
+	Paused
+	Ended // the node's process ended by itself; PowerOn starts it again
+)
+
+func (p Power) String() string { return [...]string{"off", "on", "paused", "ended"}[p] }
+
+// MarshalText writes the word.
+func (p Power) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// Power tells the state of the chassis's power.
+func (c *Chassis) Power() Power {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.running == nil:
+		return Off
+	case c.running.ended():
+		return Ended
+	case c.running.paused:
+		return Paused
+	default:
+		return On
+	}
+}
+
+// Status is what can be seen from outside of a chassis.
+type Status struct {
+	Slot    string `json:"slot"`
+	ID      string `json:"id"`
+	Power   Power  `json:"power"`
+	PID     int    `json:"pid,omitempty"`
+	TokenIn bool   `json:"token_in"`
+	Member  bool   `json:"member"` // it has an identity on its disk
+	Ready   bool   `json:"ready"`
+	Reason  string `json:"reason,omitempty"` // why it is not
+	API     string `json:"api"`
+	Metrics string `json:"metrics"`
+}
+
+// Status looks at a chassis.
+func (c *Chassis) Status(ctx context.Context) Status {
+	s := Status{
+		Slot: c.slot, ID: c.ID(), Power: c.Power(), PID: c.PID(), TokenIn: c.TokenIn(), Member: c.Initialised(),
+		API: c.APIAddr(), Metrics: c.MetricsAddr(),
+	}
+	if s.Power == On {
+		if err := c.Ready(ctx); err != nil {
+			s.Reason = err.Error()
+		} else {
+			s.Ready = true
+		}
+	}
+	return s
+}
+
+// Status looks at all chassis at once.
+func (r *Rack) Status(ctx context.Context) []Status {
+	all := make([]Status, len(r.Chassis))
+	var wg sync.WaitGroup
+	for i, c := range r.Chassis {
+		wg.Go(func() { all[i] = c.Status(ctx) })
+	}
+	wg.Wait()
+	return all
+}
