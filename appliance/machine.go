@@ -1,0 +1,84 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+
+	"strongroom.internal/appliance/account"
+	"strongroom.internal/cluster"
+)
+
+// Machine is the state machine that every node runs: it routes a command to the core that decides it, and keeps what
+// the core says. It is pure but for Changed.
+type Machine struct {
+	// Changed, when set, is told of every account whose credentials were removed, after the fact and on every node, so
+	// that seeds that are still resident in this node's module can be dropped. It must not block and decides nothing.
+	Changed func(tenant, account string)
+}
+
+// A command's first byte says which core decides it. An unknown one stops the node.
+const (
+	accountCommand byte = 'a'
+	estateCommand  byte = 'e'
+)
+
+// Apply decides one committed command.
+func (m *Machine) Apply(tx cluster.Tx, command []byte) (cluster.Applied, error) {
+	if len(command) == 0 {
+		return cluster.Applied{}, fmt.Errorf("applying an empty command")
+	}
+	switch command[0] {
+	case accountCommand:
+		return m.applyAccount(tx, command[1:])
+	case estateCommand:
+		return applyEstate(tx, command[1:])
+	}
+	return cluster.Applied{}, fmt.Errorf("applying a command of unknown kind %#x", command[0])
+}
+
+func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, error) {
+	cmd, err := account.DecodeCommand(encoded)
+	if err != nil {
+		return cluster.Applied{}, fmt.Errorf("decoding an account command: %w", err)
+	}
+	policy, err := readPolicy(tx, cmd.Tenant)
+	if err != nil {
+		return cluster.Applied{}, err
+	}
+	state, err := readAccount(tx, cmd.Tenant, cmd.Account)
+	if err != nil {
+		return cluster.Applied{}, err
+	}
+	decision := account.Apply(policy, state, cmd)
+	return cluster.Applied{
+		Entry: decision.Entry,
+		Finish: func(entry int64) []byte {
+			decision.SetEntry(entry)
+			key := accountKey(cmd.Tenant, cmd.Account)
+			switch {
+			case decision.Erase:
+				tx.Delete(key)
+			case decision.Next != nil:
+				tx.Set(key, account.EncodeState(decision.Next))
+			}
+			if m.Changed != nil && (cmd.Remove != nil || cmd.Delete != nil) && (decision.Erase || decision.Next != nil) {
+				m.Changed(cmd.Tenant, cmd.Account)
+			}
+			return mustEncode(decision.Result)
+		},
+	}, nil
+}
+
+// proposeAccount commits an account command and returns what the core said of it.
+func (s *Service) proposeAccount(ctx context.Context, cmd *account.Command) (account.Result, uint64, error) {
+	encoded := append(make([]byte, 0, 512), accountCommand)
+	committed, err := s.engine.Propose(ctx, append(encoded, account.EncodeCommand(cmd)...))
+	if err != nil {
+		return account.Result{}, 0, engineError(err)
+	}
+	var result account.Result
+	if err := decode(committed.Data, &result); err != nil {
+		return account.Result{}, 0, fmt.Errorf("reading the decision: %w", err)
+	}
+	return result, committed.Position, nil
+}
