@@ -68,9 +68,9 @@ type Module struct {
 	SOPINFile string `toml:"so_pin_file"`
 	// SoftHSM2Conf becomes SOFTHSM2_CONF before the library is loaded: for virtual hardware only. Optional.
 	SoftHSM2Conf string `toml:"softhsm2_conf"`
-	// Sessions bounds the sessions opened with the module. Default 0: as many as the module allows, at most 64.
+	// Sessions bounds the sessions opened with the module. Default 0: as many as the module allows, at most 16.
 	Sessions int `toml:"sessions"`
-	// Resident bounds the seeds that stay loaded in the module. Default 0: as many as the module allows.
+	// Resident bounds the seeds that stay loaded in the module. Default 0: 4096, or as many as the module allows.
 	Resident int `toml:"resident"`
 }
 

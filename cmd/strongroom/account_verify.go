@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"strongroom.internal/api/wire"
+)
+
+func newAccountVerify(t *terminal, o *accountOptions) *cobra.Command {
+	var r wire.VerifyRequest
+	c := &cobra.Command{
+		Use:   "verify ACCOUNT",
+		Short: "Verify a code from stdin: one attempt",
+		Long: `Reads a code from stdin, or from the terminal without echo, and prints the outcome: accepted, wrong, locked, or, if the
+tenant's policy tells, spent. Exit code 4: the code was not accepted. An outcome that is unknown is an error, exit code
+1: ask again with the same --idempotency-key.`,
+		Example: "  oathtool --totp -b @seed | strongroom account verify alice",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			code, err := t.secret("Code")
+			if err != nil {
+				return err
+			}
+			defer code.Destroy()
+			r.Code = wire.NewSecret(string(code.Reveal()))
+			cluster, ctx, end, err := o.open(c)
+			if err != nil {
+				return err
+			}
+			defer end()
+			v, err := cluster.Verify(ctx, args[0], r)
+			if err != nil {
+				return err
+			}
+			return t.printVerification(v)
+		},
+	}
+	c.Flags().StringVar(&r.Device, "device", "", "take only this device's or authenticator's codes")
+	return c
+}
+
+func newAccountResynchronise(t *terminal, o *accountOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "resynchronise ACCOUNT AUTHENTICATOR",
+		Short: "Find a token whose clock or counter is off by two of its codes in a row",
+		Long:  "Reads the two codes from stdin, one a line, or from the terminal without echo. It costs attempts like verifying does.",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			var r wire.ResyncRequest
+			for _, ask := range []struct {
+				prompt string
+				to     *wire.Secret
+			}{{"First code", &r.First}, {"Next code", &r.Second}} {
+				code, err := t.secret(ask.prompt)
+				if err != nil {
+					return err
+				}
+				*ask.to = wire.NewSecret(string(code.Reveal()))
+				code.Destroy()
+			}
+			cluster, ctx, end, err := o.open(c)
+			if err != nil {
+				return err
+			}
+			defer end()
+			v, err := cluster.Resynchronise(ctx, args[0], args[1], r)
+			if err != nil {
+				return err
+			}
+			return t.printVerification(v)
+		},
+	}
+}
+
+// printVerification prints an outcome; what isn't accepted has an exit code of its own.
+func (t *terminal) printVerification(v wire.Verification) error {
+	err := t.print(v, func(w io.Writer) {
+		fmt.Fprintf(w, "outcome\t%s\n", v.Outcome)
+		if v.Device != "" {
+			fmt.Fprintf(w, "device\t%s\n", v.Device)
+		}
+		if !v.RetryAt.IsZero() {
+			fmt.Fprintf(w, "retry at\t%s\n", v.RetryAt.Format(time.RFC3339))
+		}
+		if v.Replayed {
+			fmt.Fprintf(w, "replayed\tyes\n")
+		}
+		fmt.Fprintf(w, "log entry\t%d\n", v.Entry)
+	})
+	if err == nil && v.Outcome != wire.Accepted {
+		err = &exitError{exitRefused, fmt.Errorf("the code was not accepted: %s", v.Outcome)}
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"strongroom.internal/api/client"
+	"strongroom.internal/hsm"
+)
+
+// explain adds to an error what can be done about it.
+func explain(err error) string {
+	advice := advise(err)
+	if advice == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("%v\n  %s", err, advice)
+}
+
+func advise(err error) string {
+	var problem *client.Problem
+	var unknownAuthority x509.UnknownAuthorityError
+	var coded *exitError
+	switch {
+	case errors.As(err, &coded):
+		return "" // says itself what it means
+	case errors.Is(err, hsm.ErrPIN):
+		return "Nothing tries this PIN again. Correct the PIN file; a locked token is unlocked by its security officer."
+	case errors.Is(err, hsm.ErrUnfit):
+		return "This hardware can't keep the promises that are named; use another module or change its settings."
+	case errors.Is(err, hsm.ErrGone):
+		return "Is the token there, and is module.token_label or module.serial its? `pkcs11-tool --module PATH -L` lists tokens."
+	case errors.As(err, &unknownAuthority):
+		return "The node is of another cluster than the credentials; give those of this cluster."
+	case errors.Is(err, client.ErrUnknownOutcome):
+		return "It may have been done. See how things are before you do it again."
+	case errors.Is(err, client.ErrUnavailable):
+		return "Nothing was done. `strongroom status` shows which nodes are up; --nodes names others to ask."
+	case errors.As(err, &problem):
+		return adviseProblem(problem)
+	case errors.Is(err, fs.ErrPermission):
+		return "Run it as the user that owns the file."
+	case errors.Is(err, context.Canceled):
+		return "It was interrupted."
+	}
+	return ""
+}
+
+func adviseProblem(p *client.Problem) string {
+	switch p.Status {
+	case 401, 403:
+		return "The certificate's role does not allow it: operators run the cluster, front-ends have accounts, auditors read the log."
+	}
+	return ""
+}

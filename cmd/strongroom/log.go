@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// logPage is how many entries are asked for at once; a node gives no more.
+const logPage = 512
+
+func newLog(t *terminal) *cobra.Command {
+	c := &cobra.Command{Use: "log", Short: "Read the key-usage log", RunE: needsCommand}
+	o := connectionFlags(c)
+	c.AddCommand(newLogHead(t, o), newLogEntries(t, o))
+	return c
+}
+
+func newLogHead(t *terminal, o *connection) *cobra.Command {
+	return &cobra.Command{
+		Use:   "head",
+		Short: "Show the log's size and Merkle root (RFC 6962)",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cluster, ctx, end, err := o.open(c)
+			if err != nil {
+				return err
+			}
+			defer end()
+			head, err := cluster.LogHead(ctx)
+			if err != nil {
+				return err
+			}
+			return t.print(head, func(w io.Writer) { fmt.Fprintf(w, "size\t%d\nroot\t%x\n", head.Size, head.Root) })
+		},
+	}
+}
+
+func newLogEntries(t *terminal, o *connection) *cobra.Command {
+	var from int64
+	var count int64
+	c := &cobra.Command{
+		Use:   "entries",
+		Short: "Print entries, one JSON object a line: the exact bytes that the tree was made of",
+		Long: `Prints entries as they are in the log, one JSON object a line, whatever --output says: a change of a byte would change
+the tree. Without --count, all from --from on.`,
+		Example: "  strongroom log entries --from 100 --count 20 | jq .outcome",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if from < 0 || count < 0 {
+				return usage(c, fmt.Errorf("--from and --count can't be negative"))
+			}
+			cluster, ctx, end, err := o.open(c)
+			if err != nil {
+				return err
+			}
+			defer end()
+			for left := count; ; {
+				n := int64(logPage)
+				if count > 0 {
+					n = min(n, left)
+				}
+				entries, err := cluster.LogEntries(ctx, from, int(n))
+				if err != nil {
+					return err
+				}
+				for _, e := range entries {
+					if !json.Valid(e) {
+						return fmt.Errorf("entry %d is not JSON: the node that answered must not be trusted", from)
+					}
+					if _, err := fmt.Fprintf(t.out, "%s\n", e); err != nil {
+						return err
+					}
+					from++
+				}
+				left -= int64(len(entries))
+				if int64(len(entries)) < n || count > 0 && left == 0 {
+					return nil
+				}
+			}
+		},
+	}
+	c.Flags().Int64Var(&from, "from", 0, "index of the first entry")
+	c.Flags().Int64Var(&count, "count", 0, "how many; 0 means all")
+	return c
+}
