@@ -153,6 +153,8 @@ func (r *Raft) leadAdd(ctx context.Context, q adminRequest) error {
 		return fmt.Errorf("%w: the cluster has %d nodes, which is the most", ErrNoEffect, maxMembers)
 	case found == nil:
 		// Reach it first: a typing error in an address must not become a member.
+		r.watch.setNewcomer(q.ID)
+		defer r.watch.setNewcomer("")
 		if _, err := r.peers.call(ctx, a, kindPing, nil); err != nil {
 			return fmt.Errorf("%w: reaching the new node: %v", ErrNoEffect, err)
 		}

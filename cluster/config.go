@@ -172,4 +172,4 @@ func (c Config) withDefaults() Config {
 }
 
 // rpcTimeout bounds one exchange with another node.
-func (c *Config) rpcTimeout() time.Duration { return max(5*c.Heartbeat, 500*time.Millisecond) }
+func (c *Config) rpcTimeout() time.Duration { return max(5*c.Heartbeat, time.Second) }

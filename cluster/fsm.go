@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
@@ -167,7 +168,10 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 	edge, _ := f.tree.MarshalBinary()
 	err := errors.Join(b.Set(keyPosition, at.bytes(), nil), b.Set(keyTree, edge, nil))
 	if err == nil {
+		// It waits for the disk only when several flushes are behind: a disk that hangs ends the node here too.
+		hung := time.AfterFunc(4*f.cfg.StoreDeadline, func() { f.fatal(errors.New("keeping the state: the disk hangs")) })
 		err = b.Commit(pebble.NoSync)
+		hung.Stop()
 	}
 	if err != nil {
 		return f.halt(fmt.Errorf("keeping entry %d: %w", at.index, err))

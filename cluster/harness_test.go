@@ -77,6 +77,7 @@ type testNode struct {
 	address string
 	cert    *tls.Certificate
 	engine  *cluster.Raft // nil while it is down
+	applied uint64        // when it crashed
 	fatal   chan error
 }
 
@@ -87,6 +88,7 @@ type testCluster struct {
 	machine cluster.Machine
 	tune    func(*cluster.Config)
 	net     network
+	dir     string
 
 	mu    sync.Mutex // guards what follows
 	nodes []*testNode
@@ -94,8 +96,8 @@ type testCluster struct {
 
 // startCluster starts n nodes. tune, if any, changes each node's configuration.
 func startCluster(t testing.TB, n int, m cluster.Machine, tune func(*cluster.Config)) *testCluster {
-	c := &testCluster{t: t, ca: newAuthority(), machine: m, tune: tune}
-	t.Cleanup(c.stop)
+	c := &testCluster{t: t, ca: newAuthority(), machine: m, tune: tune, dir: t.TempDir()}
+	t.Cleanup(c.stop) // before the directory is removed
 	first := c.newNode()
 	e, err := cluster.Create(c.config(first))
 	if err != nil {
@@ -112,7 +114,7 @@ func (c *testCluster) newNode() *testNode {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	id := fmt.Sprintf("n%d", len(c.nodes))
-	n := &testNode{id: id, dir: filepath.Join(c.t.TempDir(), id), cert: c.ca.node(id), fatal: make(chan error, 1)}
+	n := &testNode{id: id, dir: filepath.Join(c.dir, id), cert: c.ca.node(id), fatal: make(chan error, 1)}
 	c.nodes = append(c.nodes, n)
 	return n
 }
@@ -136,7 +138,7 @@ func (c *testCluster) config(n *testNode) cluster.Config {
 	cfg := cluster.Config{
 		NodeID: n.id, DataDir: n.dir, Listener: l, Roots: c.ca.roots(), TrustDomain: trustDomain, Machine: c.machine,
 		Certificate: func() (*tls.Certificate, error) { return n.cert, nil },
-		Heartbeat:   150 * time.Millisecond,
+		Heartbeat:   200 * time.Millisecond,
 		CacheBytes:  4 << 20,
 		OnFatal:     func(err error) { n.fatal <- err },
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -193,6 +195,7 @@ func (c *testCluster) crash(i int) {
 	c.set(n, nil)
 	if e != nil {
 		e.Crash()
+		n.applied = e.Status().Applied
 	}
 }
 
@@ -268,8 +271,16 @@ func (c *testCluster) conformance() *clustertest.Cluster {
 		Add:    c.add,
 		Remove: c.remove,
 		Overrun: func(propose func()) {
-			for range 300 {
+			var away uint64
+			for _, n := range c.nodes {
+				if n.engine == nil {
+					away = n.applied
+				}
+			}
+			for first := uint64(0); first <= away+1; {
 				propose()
+				_, e := c.node(c.leader())
+				first = e.FirstEntry()
 			}
 		},
 	}

@@ -25,10 +25,11 @@ type Raft struct {
 	peers *peers
 	watch watch
 
-	queue    chan *proposal
-	reads    reads
-	openTerm atomic.Uint64 // the last term in which this leader's barrier was applied
-	adding   sync.Mutex    // held while the leader changes the members
+	queue       chan *proposal
+	reads       reads         // of Sync here
+	leaderReads reads         // of all nodes, while this one leads
+	openTerm    atomic.Uint64 // the last term in which this leader's barrier was applied
+	adding      sync.Mutex    // held while the leader changes the members
 
 	life     context.Context // ends with the node
 	endLife  context.CancelFunc
@@ -139,6 +140,8 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 	r.link.forward = func(c net.Conn, id string) { serveForward(c, r.cfg.rpcTimeout(), r.handle) }
 	r.peers = &peers{link: r.link, timeout: r.cfg.rpcTimeout(), open: map[raft.ServerAddress]*peerSlot{}}
 	r.watch.init()
+	r.reads.r, r.reads.ask = r, r.readIndex
+	r.leaderReads.r, r.leaderReads.ask = r, r.leaderReadIndex
 
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: streamLayer{r.link}, MaxPool: 4, Timeout: r.cfg.rpcTimeout(), Logger: cfg.Logger.Named("transport"),
@@ -181,8 +184,8 @@ func (r *Raft) raftConfig() *raft.Config {
 	c.ShutdownOnRemove = false // a removed node says that it was removed
 	c.SnapshotThreshold = r.cfg.SnapshotEntries
 	c.TrailingLogs = 4 * r.cfg.SnapshotEntries // fewer, and a follower that installs a snapshot may need the next one
-	c.SnapshotInterval = max(10*r.cfg.Heartbeat, 100*time.Millisecond)
-	c.NoSnapshotRestoreOnStart = true // the state is the snapshot
+	c.SnapshotInterval = 2 * r.cfg.Heartbeat   // how often the threshold is looked at
+	c.NoSnapshotRestoreOnStart = true          // the state is the snapshot
 	c.NoLegacyTelemetry = true
 	c.Logger = r.cfg.Logger.Named("raft")
 	return c

@@ -36,7 +36,7 @@ func (r *Raft) Sync(ctx context.Context) error {
 	ctx, cancel := r.bound(ctx)
 	defer cancel()
 	for {
-		index, err := r.reads.join(ctx, r)
+		index, err := r.reads.join(ctx)
 		if err == nil {
 			err = r.fsm.progress.wait(ctx, r.stopping, index)
 		}
@@ -52,6 +52,9 @@ func (r *Raft) Sync(ctx context.Context) error {
 // reads lets callers of Sync share rounds. A round that has begun before a call is of no use to it: it may have taken
 // its index before a command that the caller knows of. So a caller joins the next one.
 type reads struct {
+	ask func(context.Context) (uint64, error) // one round
+	r   *Raft
+
 	mu      sync.Mutex // guards what follows
 	next    *round     // nil while nobody waits
 	running bool
@@ -64,7 +67,7 @@ type round struct {
 }
 
 // join waits for the index that must be applied before a read that begins now.
-func (s *reads) join(ctx context.Context, r *Raft) (uint64, error) {
+func (s *reads) join(ctx context.Context) (uint64, error) {
 	s.mu.Lock()
 	if s.next == nil {
 		s.next = &round{done: make(chan struct{})}
@@ -72,7 +75,7 @@ func (s *reads) join(ctx context.Context, r *Raft) (uint64, error) {
 	mine := s.next
 	if !s.running {
 		s.running = true
-		go s.run(r)
+		go s.run()
 	}
 	s.mu.Unlock()
 	select {
@@ -80,13 +83,13 @@ func (s *reads) join(ctx context.Context, r *Raft) (uint64, error) {
 		return mine.index, mine.err
 	case <-ctx.Done():
 		return 0, ctx.Err()
-	case <-r.stopping:
+	case <-s.r.stopping:
 		return 0, errStopped
 	}
 }
 
 // run does rounds while somebody waits for one.
-func (s *reads) run(r *Raft) {
+func (s *reads) run() {
 	for {
 		s.mu.Lock()
 		now := s.next
@@ -97,8 +100,8 @@ func (s *reads) run(r *Raft) {
 			return
 		}
 		s.mu.Unlock()
-		ctx, cancel := context.WithTimeout(r.life, r.cfg.rpcTimeout())
-		now.index, now.err = r.readIndex(ctx)
+		ctx, cancel := context.WithTimeout(s.r.life, s.r.cfg.rpcTimeout())
+		now.index, now.err = s.ask(ctx)
 		cancel()
 		close(now.done)
 	}
@@ -107,7 +110,7 @@ func (s *reads) run(r *Raft) {
 // readIndex asks the leader, which may be this node.
 func (r *Raft) readIndex(ctx context.Context) (uint64, error) {
 	if r.raft.State() == raft.Leader {
-		return r.leaderReadIndex(ctx)
+		return r.leaderReads.join(ctx)
 	}
 	leader, id := r.raft.LeaderWithID()
 	if leader == "" || id == raft.ServerID(r.cfg.NodeID) {
@@ -123,7 +126,8 @@ func (r *Raft) readIndex(ctx context.Context) (uint64, error) {
 	return binary.BigEndian.Uint64(body), nil
 }
 
-// leaderReadIndex returns an index that holds everything that was committed before the call.
+// leaderReadIndex returns an index that holds everything that was committed before the call. It asks nobody else for it:
+// two nodes that take each other for the leader would wait for each other.
 func (r *Raft) leaderReadIndex(ctx context.Context) (uint64, error) {
 	term := r.raft.CurrentTerm()
 	timeout := r.cfg.rpcTimeout()
@@ -173,7 +177,7 @@ func (r *Raft) handleReadIndex(ctx context.Context) ([]byte, error) {
 	if r.raft.State() != raft.Leader {
 		return nil, errNoLeader
 	}
-	index, err := r.reads.join(ctx, r)
+	index, err := r.leaderReads.join(ctx)
 	if err != nil {
 		return nil, err
 	}

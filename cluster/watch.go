@@ -59,10 +59,17 @@ func (r *Raft) handlePing() ([]byte, error) {
 
 // watch is what a node knows of its peers.
 type watch struct {
-	mu      sync.Mutex // guards what follows
-	heard   map[string]heard
-	index   uint64 // of the newest committed configuration that any member told
-	members []Member
+	mu       sync.Mutex // guards what follows
+	heard    map[string]heard
+	index    uint64 // of the newest committed configuration that any member told
+	members  []Member
+	newcomer string // the node that this leader is adding, and must reach before it is a member
+}
+
+func (w *watch) setNewcomer(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.newcomer = id
 }
 
 type heard struct {
@@ -85,6 +92,9 @@ func (r *Raft) allowed(id string) bool {
 	applied, _ := r.fsm.configuration()
 	r.watch.mu.Lock()
 	defer r.watch.mu.Unlock()
+	if id == r.watch.newcomer {
+		return true
+	}
 	if r.watch.index > applied {
 		return has(r.watch.members, id)
 	}
