@@ -50,10 +50,6 @@ func newChassis(r *Rack, record chassisRecord) *Chassis {
 	return &Chassis{rack: r, slot: record.Slot, id: record.ID, ports: record.Ports}
 }
 
-func (c *Chassis) record() chassisRecord {
-	return chassisRecord{Slot: c.slot, ID: c.id, Ports: c.ports}
-}
-
 // build makes the directory of a chassis as new, with an initialised token. What an interrupted build left is removed.
 func (c *Chassis) build(ctx context.Context) error {
 	if err := os.RemoveAll(c.Dir()); err != nil {
@@ -86,14 +82,20 @@ func (c *Chassis) writeConfig() error {
 	var b strings.Builder
 	for _, line := range [][2]string{
 		{"[node]"},
-		{"id", c.ID()}, {"data_dir", c.DataDir()},
+		{"id", c.ID()},
+		{"data_dir", c.DataDir()},
 		{"[cluster]"},
 		{"listen", c.ClusterAddr()},
 		{"[api]"},
-		{"listen", c.APIAddr()}, {"metrics_listen", c.MetricsAddr()},
+		{"listen", c.APIAddr()},
+		{"metrics_listen", c.MetricsAddr()},
 		{"[module]"},
-		{"kind", "pkcs11"}, {"path", softhsmPath}, {"token_label", c.TokenLabel()},
-		{"pin_file", c.PINFile()}, {"so_pin_file", c.SOPINFile()}, {"softhsm2_conf", c.SoftHSMConf()},
+		{"kind", "pkcs11"},
+		{"path", softhsmPath},
+		{"token_label", c.TokenLabel()},
+		{"pin_file", c.PINFile()},
+		{"so_pin_file", c.SOPINFile()},
+		{"softhsm2_conf", c.SoftHSMConf()},
 	} {
 		if line[1] == "" {
 			b.WriteString(line[0] + "\n")

@@ -41,17 +41,17 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	if c.Dir == "" {
-		errs = append(errs, errors.New("Dir: is required"))
+		errs = append(errs, errors.New("dir: is required"))
 	}
 	if info, err := os.Stat(c.Binary); c.Binary == "" {
-		errs = append(errs, errors.New("Binary: is required"))
+		errs = append(errs, errors.New("binary: is required"))
 	} else if err != nil {
-		errs = append(errs, fmt.Errorf("Binary: %w", err))
+		errs = append(errs, fmt.Errorf("binary: %w", err))
 	} else if info.IsDir() || info.Mode()&0o111 == 0 {
-		errs = append(errs, fmt.Errorf("Binary: %s is not a program", c.Binary))
+		errs = append(errs, fmt.Errorf("binary: %s is not a program", c.Binary))
 	}
 	if c.Nodes < 0 || c.Nodes > maxNodes {
-		errs = append(errs, fmt.Errorf("Nodes: must be 1 to %d", maxNodes))
+		errs = append(errs, fmt.Errorf("nodes: must be 1 to %d", maxNodes))
 	}
 	return errors.Join(errs...)
 }
