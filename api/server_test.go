@@ -87,6 +87,30 @@ func TestClientAndServer(t *testing.T) {
 	}
 }
 
+// A client whose certificate is refused, or that refuses the node's, hears of it at once and that nothing was done.
+func TestClientWithoutTrust(t *testing.T) {
+	s, other := serve(t, Config{Service: well()}, false), newPKI(t)
+	ours, theirs := x509.NewCertPool(), x509.NewCertPool()
+	ours.AddCert(s.root)
+	theirs.AddCert(other.root)
+	for _, http1 := range []bool{false, true} {
+		for name, config := range map[string]*tls.Config{
+			"refused": {RootCAs: ours, Certificates: []tls.Certificate{other.issue(t, asFrontend)}},
+			"refuses": {RootCAs: theirs, Certificates: []tls.Certificate{s.issue(t, asFrontend)}},
+		} {
+			c, err := client.New(client.Config{Nodes: []string{s.addr}, TLS: config, HTTP1: http1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Verify(t.Context(), "alice", wire.VerifyRequest{Code: wire.NewSecret("123456")})
+			if !errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s, HTTP/1.1 %v: %v", name, http1, err)
+			}
+			c.Close()
+		}
+	}
+}
+
 // A joining node knows the cluster by the hash in its token: the server sends its authority along.
 func TestJoinOverTheWire(t *testing.T) {
 	service := well()

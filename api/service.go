@@ -34,3 +34,5 @@ type Service interface {
 	Join(ctx context.Context, r appliance.JoinRequest) (appliance.JoinResponse, error)
 	RemoveNode(ctx context.Context, c appliance.Caller, id string) error
 }
+
+var _ Service = (*appliance.Service)(nil)

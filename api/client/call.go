@@ -70,6 +70,7 @@ func (c *Client) do(ctx context.Context, k call) error {
 		last    error
 		tried   = make([]bool, len(c.nodes.list)) // in this round
 		round   int                               // how many of them
+		hopes   int                               // of how many of them more can be hoped
 		wait    = minWait
 	)
 	for {
@@ -90,6 +91,9 @@ func (c *Client) do(ctx context.Context, k call) error {
 			c.nodes.failed(at, failure.retryAfter, time.Now())
 		}
 		last = failure.err
+		if !failure.hopeless {
+			hopes++
+		}
 		if failure.effect == wire.EffectUnknown && k.method != http.MethodGet {
 			if unknown == nil {
 				unknown = failure.err
@@ -99,25 +103,32 @@ func (c *Client) do(ctx context.Context, k call) error {
 			}
 		}
 		if round == len(tried) {
+			if hopes == 0 {
+				return exhausted(unknown, last, nil)
+			}
 			clear(tried)
-			round = 0
+			round, hopes = 0, 0
 			if !sleep(ctx, max(wait/2+mathrand.N(wait/2), time.Millisecond)) {
-				return exhausted(ctx, unknown, last)
+				return exhausted(unknown, last, ctx.Err())
 			}
 			wait = min(2*wait, maxWait)
 		}
 		if ctx.Err() != nil {
-			return exhausted(ctx, unknown, last)
+			return exhausted(unknown, last, ctx.Err())
 		}
 	}
 }
 
-// exhausted is the error of a call that ran out of time.
-func exhausted(ctx context.Context, unknown, last error) error {
+// exhausted is the error of a call that ran out of time, or of nodes.
+func exhausted(unknown, last, end error) error {
+	err := fmt.Errorf("%w: %w", ErrUnavailable, last)
 	if unknown != nil {
-		return fmt.Errorf("%w: %w (%w)", ErrUnknownOutcome, unknown, ctx.Err())
+		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, unknown)
 	}
-	return fmt.Errorf("%w: %w (%w)", ErrUnavailable, last, ctx.Err())
+	if end != nil {
+		err = fmt.Errorf("%w (%w)", err, end)
+	}
+	return err
 }
 
 // sleep is false when the context ends first.
@@ -136,6 +147,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 type attemptError struct {
 	err        error
 	effect     string // wire.EffectNone or wire.EffectUnknown
+	hopeless   bool   // this node will say the same again
 	retryAfter time.Duration
 }
 
@@ -167,7 +179,11 @@ func (c *Client) attempt(ctx context.Context, addr string, k call, body []byte, 
 		if connected.Load() {
 			effect = wire.EffectUnknown
 		}
-		return &attemptError{err: fmt.Errorf("asking %s: %w", addr, err), effect: effect}
+		hopeless := certificateTrouble(err)
+		if hopeless {
+			effect = wire.EffectNone // the handshake was not finished on the node's side, whatever it looked like on ours
+		}
+		return &attemptError{err: fmt.Errorf("asking %s: %w", addr, err), effect: effect, hopeless: hopeless}
 	}
 	defer answer.Body.Close()
 	read, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))

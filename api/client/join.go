@@ -57,6 +57,8 @@ func authorityOf(token Secret) (pin [sha256.Size]byte, err error) {
 	return pin, nil
 }
 
+var errStranger = errors.New("the node is not of the cluster that the join token is for")
+
 // pinned trusts the authority with this hash, which the node sends along. The node's name is not compared: any node of
 // that authority may answer, and the operator may reach it by another address than its own.
 func pinned(pin [sha256.Size]byte) *tls.Config {
@@ -72,13 +74,13 @@ func pinned(pin [sha256.Size]byte) *tls.Config {
 				}
 			}
 			if !found {
-				return errors.New("the node is not of the cluster that the join token is for")
+				return errStranger
 			}
 			_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{
 				Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 			})
 			if err != nil {
-				return fmt.Errorf("verifying the node's certificate: %w", err)
+				return fmt.Errorf("%w: %w", errStranger, err)
 			}
 			return nil
 		},
