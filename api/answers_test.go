@@ -120,7 +120,10 @@ func TestLogEntriesAreExact(t *testing.T) {
 	if l.From != 4 || len(l.Entries) != 1 || !bytes.Equal(l.Entries[0], []byte(`{"v":1,"text":"<&>"}`)) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	for _, query := range []string{"from=-1", "n=0", "n=513", "n=x"} {
+	if got := s.send(t, s.client(t, asAuditor), "GET /v1/log/entries?from=5", ""); got.body != "{\"from\":5,\"entries\":[]}\n" {
+		t.Errorf("at the end: %d %s", got.status, got.body)
+	}
+	for _, query := range []string{"from=-1", "n=0", "n=513", "n=x", "form=1"} {
 		if got := s.send(t, s.client(t, asAuditor), "GET /v1/log/entries?"+query, ""); got.status != 422 {
 			t.Errorf("%s: %d %s", query, got.status, got.body)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // Config is what an API is made of. Service and TrustDomain are required.
@@ -25,7 +26,7 @@ type Config struct {
 	Service     Service
 	TrustDomain string               // of the SPIFFE IDs; callers of another one are strangers
 	Log         hclog.Logger         // nil: none
-	Registry    *prometheus.Registry // to which the API's metrics are added; nil: one of its own
+	Registry    *prometheus.Registry // to which the API's metrics are added; nil: one of its own, with the process's
 
 	MaxInFlight    int           // requests under way, beyond which they are shed; 0: 1024
 	RequestTimeout time.Duration // for which a use case may run; 0: 10 s
@@ -80,6 +81,7 @@ func build(c Config, plain bool) (*API, error) {
 	a.debug = a.log.IsDebug()
 	if a.registry == nil {
 		a.registry = prometheus.NewRegistry()
+		a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	if a.maxInFlight == 0 {
 		a.maxInFlight = maxInFlight

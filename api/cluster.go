@@ -31,7 +31,7 @@ func (a *API) registerCluster(h huma.API) {
 		})
 
 	huma.Register(h, operation("GET /v1/log/entries", "get-log-entries", "log", "Read entries of the log",
-		"Fewer than n entries come at the log's end.", http.StatusOK),
+		"Fewer than n entries come at the log's end, and none past it.", http.StatusOK),
 		func(ctx context.Context, in *struct {
 			From int64 `query:"from" minimum:"0" doc:"Index of the first entry." default:"0"`
 			N    int   `query:"n" minimum:"1" maximum:"512" doc:"How many." default:"100"`

@@ -122,11 +122,14 @@ func (s *scripted) Ready(context.Context) []appliance.Check { return s.checks }
 
 func (s *scripted) LogHead(context.Context) (int64, [32]byte, error) {
 	s.asked = "LogHead"
-	return 3, [32]byte{1}, s.err
+	return 5, [32]byte{1}, s.err
 }
 
 func (s *scripted) LogEntries(_ context.Context, from int64, n int) ([][]byte, error) {
 	s.asked = "LogEntries"
+	if from >= 5 {
+		return nil, s.err
+	}
 	return [][]byte{[]byte(`{"v":1,"text":"<&>"}`)}, s.err
 }
 

@@ -91,8 +91,9 @@ func fieldName(d *huma.ErrorDetail) string {
 	plain := len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("._-[]", r)
 	})
-	if !plain && !strings.HasPrefix(d.Location, "path.") && !strings.HasPrefix(d.Location, "query.") {
-		return "body"
+	if !plain {
+		kind, _, _ := strings.Cut(d.Location, ".")
+		return kind
 	}
 	return name
 }
@@ -140,6 +141,8 @@ func (a *API) newHuma() huma.API {
 		},
 		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json",
+
+		RejectUnknownQueryParameters: true,
 	})
 }
 

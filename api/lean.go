@@ -13,6 +13,10 @@ import (
 // reflection and without decoding twice: see BenchmarkVerify for what that saves.
 func (a *API) serveVerify(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	if r.URL.RawQuery != "" {
+		a.fail(w, r, invalid("query", "must be empty"))
+		return
+	}
 	request, err := parseVerify(exchangeOf(ctx).body)
 	if err != nil {
 		a.fail(w, r, err)

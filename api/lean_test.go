@@ -75,6 +75,10 @@ func TestLeanIsHuma(t *testing.T) {
 	for _, body := range requests {
 		compare("request", body)
 	}
+	query := lean.send(t, a, "POST /v1/accounts/alice/verifications?x=1", good).status
+	if other := huma.send(t, b, "POST /v1/accounts/alice/verifications?x=1", good).status; query != 422 || other != 422 {
+		t.Errorf("a query: by hand %d, by huma %d", query, other)
+	}
 	for _, err := range []error{appliance.ErrUnavailable, appliance.ErrUnknown, appliance.ErrConflict, hsm.ErrTag} {
 		service.err = err
 		compare(err.Error(), good)

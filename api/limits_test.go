@@ -31,6 +31,8 @@ func TestLimits(t *testing.T) {
 		{"method", "POST /v1/accounts/alice", "{}", nil, 405, "method"},
 		{"long path", "GET /v1/accounts/" + strings.Repeat("%61", 400), "", nil, 413, "too-large"},
 		{"long query", "GET /v1/accounts/alice?" + strings.Repeat("a", 300), "", nil, 413, "too-large"},
+		{"unknown query", "GET /v1/accounts/alice?tenant=other", "", nil, 422, "invalid"},
+		{"unknown query of a verification", "POST /v1/accounts/alice/verifications?a=b", `{"code":"123456"}`, nil, 422, "invalid"},
 		{"device id", "DELETE /v1/accounts/alice/devices/a%20b", "", nil, 422, "invalid"},
 		{"body too large", "POST /v1/accounts/alice/verifications", `{"code":"` + strings.Repeat("1", 70000) + `"}`, nil, 413, "too-large"},
 		{"media type", "POST /v1/accounts/alice/verifications", `code=123456`, []string{"Content-Type", "text/plain"}, 415, "media-type"},

@@ -94,6 +94,7 @@ func TestSecretsAreNotEchoed(t *testing.T) {
 			{apps + "/a1/resynchronisations", `{"first":"` + secret + `","second":"` + secret + `"}`},
 			{"POST /v1/join", `{"token":"` + secret + `","x":"` + secret + `"}`},
 			{"POST /v1/join", `{"token":` + secret + `}`},
+			{verify + "?" + secret + "=" + secret, `{"code":"123456"}`}, {apps + "?" + secret + "=" + secret, `{}`},
 		} {
 			for _, who := range []int{0, 1} {
 				client := c
