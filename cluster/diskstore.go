@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 )
 
 // logStore is Raft's log and its vote, on one disk.
@@ -20,22 +19,15 @@ type logStore interface {
 	Close() error
 }
 
-// diskLog is raft-wal's log. Its Close leaves the metadata database open and locked (v0.4.0), so that is closed here.
-type diskLog struct {
-	*wal.WAL
-	meta *metadb.BoltMetaDB
-}
-
-func openLog(cfg *Config) (*diskLog, error) {
-	meta := &metadb.BoltMetaDB{}
-	w, err := wal.Open(filepath.Join(cfg.DataDir, logDir), wal.WithLogger(cfg.Logger.Named("log")), wal.WithMetaStore(meta))
+// openLog opens raft-wal's log. Version 0.4.1 at least: in 0.4.0, a log whose end had been cut off could not be read after
+// a restart (hashicorp/raft-wal issue 31). 0.4.2 needs an older go-metrics than raft does.
+func openLog(cfg *Config) (logStore, error) {
+	w, err := wal.Open(filepath.Join(cfg.DataDir, logDir), wal.WithLogger(cfg.Logger.Named("log")))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the Raft log: %w", err), meta.Close())
+		return nil, fmt.Errorf("opening the Raft log: %w", err)
 	}
-	return &diskLog{w, meta}, nil
+	return w, nil
 }
-
-func (d *diskLog) Close() error { return errors.Join(d.WAL.Close(), d.meta.Close()) }
 
 // errPoisoned: an earlier write failed or hung.
 var errPoisoned = errors.New("the disk failed before")
@@ -52,6 +44,7 @@ type guardedStore struct {
 	deadline time.Duration
 	fatal    func(error)
 	poisoned atomic.Bool
+	never    chan struct{} // nil; tests close it to let go of what never returns
 }
 
 func (g *guardedStore) guard(what string, write func() error) error {
@@ -96,7 +89,7 @@ func (g *guardedStore) SetUint64(key []byte, value uint64) error {
 
 func (g *guardedStore) orNever(err error) error {
 	if err != nil {
-		select {}
+		<-g.never
 	}
-	return nil
+	return err
 }
