@@ -8,7 +8,8 @@ import (
 )
 
 // certificateTrouble says that one side refused the other's certificate: asking again is in vain, and the request was not
-// read. With TLS 1.3 the node's refusal comes as an alert after the handshake has ended on our side.
+// read. With TLS 1.3 the node's refusal comes as an alert after the handshake has ended on our side; net/http's HTTP/2
+// sometimes loses it and says only that the connection failed, and then what is known is less.
 func certificateTrouble(err error) bool {
 	var ours *tls.CertificateVerificationError
 	var theirs *net.OpError
