@@ -47,14 +47,18 @@ type Pool struct {
 	down      chan struct{} // closed while the module is not usable
 	installed []SealedKey   // to be installed again after a recovery
 
-	stop context.CancelFunc
-	done chan struct{}
+	// epoch counts the times at which all sessions may have died together: a recovery, or one that was found dead.
+	epoch atomic.Uint64
+
+	stop  context.CancelFunc
+	done  chan struct{}
+	close func() error
 }
 
 // slot holds at most one session; who has the slot has the session.
 type slot struct {
 	session Session
-	born    uint64 // the recovery after which it was opened
+	born    uint64 // the epoch in which it was opened
 }
 
 type counters struct {
@@ -85,6 +89,7 @@ func NewPool(b Backend, c PoolConfig) *Pool {
 		state: State{Status: Starting, Since: time.Now()}, done: make(chan struct{}),
 	}
 	close(p.down)
+	p.close = sync.OnceValue(p.end)
 	p.resident = newResident(c.Resident, &p.counters)
 	for range c.Sessions {
 		p.slots <- &slot{}
@@ -105,8 +110,10 @@ func (p *Pool) Start(ctx context.Context) error {
 	return err
 }
 
-// Close ends the watching, waits for calls under way, and closes the backend.
-func (p *Pool) Close() error {
+// Close ends the watching, waits for calls under way, and closes the backend. It may be called more than once.
+func (p *Pool) Close() error { return p.close() }
+
+func (p *Pool) end() error {
 	if p.stop != nil {
 		p.stop()
 		<-p.done
@@ -189,11 +196,11 @@ func (p *Pool) acquire(ctx context.Context) (*slot, error) {
 
 // run has fn's call in the slot's session, opening one if it has none.
 func run[T any](ctx context.Context, p *Pool, s *slot, fn func(Session) (T, error)) (zero T, err error) {
-	if s.born != p.counters.recoveries.Load() {
-		p.drop(s) // dead since the module came back
+	if s.born != p.epoch.Load() {
+		p.drop(s) // dead since the module came back, or in doubt since another one was found dead
 	}
 	if s.session == nil {
-		s.born = p.counters.recoveries.Load()
+		s.born = p.epoch.Load()
 		session, err := p.backend.OpenSession(context.WithoutCancel(ctx))
 		if err != nil {
 			p.noteFailure(err)
@@ -205,6 +212,8 @@ func run[T any](ctx context.Context, p *Pool, s *slot, fn func(Session) (T, erro
 	value, err := fn(s.session)
 	if errors.Is(err, ErrSession) || errors.Is(err, ErrGone) {
 		// The seeds that this session loaded are dead with it, and whose they were nobody noted: all are loaded again.
+		// Sessions die together, so the others are replaced too before they are used: one retry is enough.
+		p.epoch.CompareAndSwap(s.born, s.born+1)
 		p.resident.clear()
 		p.drop(s)
 		p.noteFailure(err)

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"container/list"
 	"sync"
 )
@@ -18,7 +19,8 @@ type resident struct {
 	generation uint64
 }
 
-// residentKey is a sealed record in its place. The tag depends on both, so equal keys are equal records.
+// residentKey is where a sealed record is, and its tag. The tag was made over all of the record, but only the module can
+// tell: what is found by it is compared with what was loaded.
 type residentKey struct {
 	binding Binding
 	tag     [32]byte
@@ -26,6 +28,7 @@ type residentKey struct {
 
 type residentSeed struct {
 	key    residentKey
+	sealed SealedSeed // as it was when the module checked its tag
 	handle Handle
 	users  int
 	gone   bool // no longer in entries: the last user unloads it
@@ -49,7 +52,7 @@ func (r *resident) use(s Session, e Evaluation) (Handle, func(), error) {
 		return 0, nil, ErrTag
 	}
 	r.mu.Lock()
-	if at, ok := r.entries[key]; ok {
+	if at, ok := r.entries[key]; ok && at.Value.(*residentSeed).sealed.equal(e.Seed) {
 		seed := at.Value.(*residentSeed)
 		seed.users++
 		r.recent.MoveToFront(at)
@@ -64,7 +67,7 @@ func (r *resident) use(s Session, e Evaluation) (Handle, func(), error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	seed := &residentSeed{key: key, handle: handle, users: 1, born: generation}
+	seed := &residentSeed{key: key, sealed: e.Seed.clone(), handle: handle, users: 1, born: generation}
 	for _, dead := range r.keep(seed) {
 		_ = s.Unload(dead)
 	}
@@ -128,6 +131,16 @@ func (r *resident) clear() {
 	clear(r.entries)
 	r.recent.Init()
 	r.generation++
+}
+
+// equal compares all but the tag.
+func (s SealedSeed) equal(o SealedSeed) bool {
+	return s.KeyVersion == o.KeyVersion && s.Hash == o.Hash && bytes.Equal(s.Blob, o.Blob)
+}
+
+func (s SealedSeed) clone() SealedSeed {
+	s.Blob, s.Tag = bytes.Clone(s.Blob), bytes.Clone(s.Tag)
+	return s
 }
 
 func (r *resident) remove(at *list.Element) {

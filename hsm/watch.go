@@ -118,6 +118,7 @@ func (w *watcher) bringBack(ctx context.Context) error {
 		}
 		w.pool.resident.clear()
 		w.pool.counters.recoveries.Add(1)
+		w.pool.epoch.Add(1)
 		return nil
 	})
 }
