@@ -64,13 +64,23 @@ func (s suite) transfer(t *testing.T) {
 func (s suite) transferOfOthers(t *testing.T, donor module, pack hsm.KeyPackage) {
 	stranger := s.bare(t, hsm.PoolConfig{})
 	first := ok[[]byte](t)(stranger.CreateTransportKey(t.Context()))
-	if err := stranger.ImportFrom(t.Context(), pack); err == nil {
-		t.Fatal("a package for another joiner was taken in")
+	if err := stranger.ImportFrom(t.Context(), pack); err == nil || errors.Is(err, hsm.ErrGone) {
+		t.Fatalf("a package for another joiner: %v", err)
 	}
 	donor.Trust(t, first)
 	own := ok[hsm.KeyPackage](t)(donor.ExportTo(t.Context(), first))
 	if err := stranger.ImportFrom(t.Context(), own); err == nil {
 		t.Error("the transport key outlived a package that was refused")
+	}
+	damaged := ok[hsm.KeyPackage](t)(func() (hsm.KeyPackage, error) {
+		key := ok[[]byte](t)(stranger.CreateTransportKey(t.Context()))
+		donor.Trust(t, key)
+		return donor.ExportTo(t.Context(), key)
+	}())
+	damaged.Wrapping = append([]byte(nil), damaged.Wrapping...)
+	damaged.Wrapping[7] ^= 1
+	if err := stranger.ImportFrom(t.Context(), damaged); err == nil || errors.Is(err, hsm.ErrGone) {
+		t.Errorf("a damaged package: %v", err)
 	}
 	// A donor that claims other keys than it sent is found out.
 	second := ok[[]byte](t)(stranger.CreateTransportKey(t.Context()))
@@ -80,5 +90,8 @@ func (s suite) transferOfOthers(t *testing.T, donor module, pack hsm.KeyPackage)
 	lie.Checks[0].Value = make([]byte, 8)
 	if err := stranger.ImportFrom(t.Context(), lie); err == nil {
 		t.Error("other keys than the cluster's were taken in")
+	}
+	if _, err := stranger.KeyChecks(t.Context()); !errors.Is(err, hsm.ErrNoKey) {
+		t.Errorf("keys that were refused are on the module: %v", err)
 	}
 }

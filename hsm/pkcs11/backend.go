@@ -115,9 +115,12 @@ func (b *Backend) logIn(session pkcs11.SessionHandle) error {
 
 func limitsOf(token pkcs11.TokenInfo) hsm.Limits {
 	l := hsm.Limits{Sessions: 64, Resident: 1 << 20}
-	// One session is the keeper's. Unlimited and unknown are CK_EFFECTIVELY_INFINITE and CK_UNAVAILABLE_INFORMATION.
-	if n := token.MaxRwSessionCount; n > 1 && n < 1<<20 {
-		l.Sessions = int(n) - 1
+	// One session is the keeper's and one a Ping's. Unlimited and unknown are CK_EFFECTIVELY_INFINITE and
+	// CK_UNAVAILABLE_INFORMATION.
+	for _, n := range []uint{token.MaxSessionCount, token.MaxRwSessionCount} {
+		if n > 0 && n < 1<<20 {
+			l.Sessions = min(l.Sessions, max(1, int(n)-2))
+		}
 	}
 	return l
 }
@@ -145,7 +148,24 @@ func (b *Backend) OpenSession(context.Context) (hsm.Session, error) {
 	if err != nil {
 		return nil, translate("opening a session", err)
 	}
+	if err := loggedIn(b.lib.ctx, handle); err != nil {
+		_ = b.lib.ctx.CloseSession(handle)
+		return nil, err
+	}
 	return &session{backend: b, login: login, handle: handle}, nil
+}
+
+// loggedIn tells a login that ended behind our back, as it does when somebody closes all of the process's sessions or
+// when a network module starts again: every private object is gone with it, and only Recover brings them back.
+func loggedIn(p *pkcs11.Ctx, session pkcs11.SessionHandle) error {
+	info, err := p.GetSessionInfo(session)
+	if err != nil {
+		return translate("asking for the login", err)
+	}
+	if info.State != pkcs11.CKS_RO_USER_FUNCTIONS && info.State != pkcs11.CKS_RW_USER_FUNCTIONS {
+		return fmt.Errorf("asking for the login: it has ended: %w", hsm.ErrGone)
+	}
+	return nil
 }
 
 func (b *Backend) current() (*login, error) {

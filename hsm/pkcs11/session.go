@@ -43,6 +43,9 @@ func (s *session) Ping() error {
 		return translate("opening a session", err)
 	}
 	defer func() { _ = p.CloseSession(fresh) }()
+	if err := loggedIn(p, fresh); err != nil {
+		return err
+	}
 	found, err := find(p, fresh, wrappingKeys())
 	if err != nil {
 		return err

@@ -54,6 +54,10 @@ func (s *session) CreateTransportKey() ([]byte, error) {
 	if err != nil {
 		return nil, translate("making the transport key", err)
 	}
+	return s.transportPKIX(p, public)
+}
+
+func (s *session) transportPKIX(p *pkcs11.Ctx, public pkcs11.ObjectHandle) ([]byte, error) {
 	values, err := p.GetAttributeValue(s.handle, public, []*pkcs11.Attribute{
 		attribute(pkcs11.CKA_MODULUS, nil), attribute(pkcs11.CKA_PUBLIC_EXPONENT, nil),
 	})
@@ -151,9 +155,24 @@ func (s *session) ImportFrom(pack hsm.KeyPackage) error {
 		return err
 	}
 	if !sameChecks(own, pack.Checks) {
-		return errors.New("taking in the wrapping key: its check value is not the cluster's")
+		err := errors.New("taking in the wrapping key: its check value is not the cluster's")
+		return errors.Join(err, s.forgetKeys())
 	}
 	return nil
+}
+
+// forgetKeys destroys what was just taken in, so that the token can join once more.
+func (s *session) forgetKeys() error {
+	p, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer s.leave()
+	s.login.mu.Lock()
+	clear(s.login.handles)
+	s.login.newest = 0
+	s.login.mu.Unlock()
+	return errors.Join(s.destroyLabelled(p, wrappingLabel), s.destroyLabelled(p, bindingLabel))
 }
 
 func (s *session) importKeys(p *pkcs11.Ctx, pack hsm.KeyPackage, oaep oaepHash) error {
@@ -164,7 +183,7 @@ func (s *session) importKeys(p *pkcs11.Ctx, pack hsm.KeyPackage, oaep oaepHash) 
 			return fmt.Errorf("taking in the wrapping key: the token has a %s key already: it belongs to a cluster", label)
 		}
 	}
-	transport, err := s.transportKey(p)
+	transport, err := s.transportKey(p, pack.Recipient)
 	if err != nil {
 		return err
 	}
@@ -173,16 +192,40 @@ func (s *session) importKeys(p *pkcs11.Ctx, pack hsm.KeyPackage, oaep oaepHash) 
 	wrapping, err := p.UnwrapKey(s.handle, oaep.mechanism(), transport, pack.Wrapping,
 		wrappingKeyTemplate(&memory, pack.KeyVersion, true))
 	if err != nil {
-		return translate("unwrapping the wrapping key", err)
+		return refused("unwrapping the wrapping key", err)
 	}
 	if _, err := p.UnwrapKey(s.handle, oaep.mechanism(), transport, pack.Binding, bindingKeyTemplate(true)); err != nil {
 		_ = p.DestroyObject(s.handle, wrapping)
-		return translate("unwrapping the binding key", err)
+		return refused("unwrapping the binding key", err)
 	}
 	return nil
 }
 
-func (s *session) transportKey(p *pkcs11.Ctx) (pkcs11.ObjectHandle, error) {
+// refused keeps a package that does not open from looking like a module that is gone: SoftHSM answers CKR_GENERAL_ERROR
+// when the padding is wrong. A module that is really gone fails the next ping.
+func refused(doing string, err error) error {
+	if is(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_DEVICE_ERROR) {
+		return fmt.Errorf("%s: the module can't open the package (%v)", doing, err)
+	}
+	return translate(doing, err)
+}
+
+// transportKey is the private key that a package was made for.
+func (s *session) transportKey(p *pkcs11.Ctx, recipient []byte) (pkcs11.ObjectHandle, error) {
+	public, err := find(p, s.handle, named(transportLabel, 1, pkcs11.CKO_PUBLIC_KEY))
+	if err != nil {
+		return 0, err
+	}
+	if len(public) != 1 {
+		return 0, fmt.Errorf("finding the transport key: %w", hsm.ErrNoKey)
+	}
+	pkix, err := s.transportPKIX(p, public[0])
+	if err != nil {
+		return 0, err
+	}
+	if sum := sha256.Sum256(pkix); !bytes.Equal(sum[:], recipient) {
+		return 0, errors.New("taking in the wrapping key: the package is for another transport key")
+	}
 	found, err := find(p, s.handle, named(transportLabel, 1, pkcs11.CKO_PRIVATE_KEY))
 	if err != nil {
 		return 0, err
