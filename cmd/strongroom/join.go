@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -29,6 +30,7 @@ type joinedCluster struct {
 func newJoin(t *terminal) *cobra.Command {
 	var path, tokenFile string
 	var peers []string
+	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "join --peer https://HOST:PORT --token-file FILE",
 		Short: "Join a cluster with a token from `strongroom token create`",
@@ -53,7 +55,9 @@ with ` + "`strongroom serve`" + `: the cluster adds it when it listens, and give
 				return err
 			}
 			defer token.Destroy()
-			result, err := join(c.Context(), cfg, commandLogger(cfg, t.err), nodes, token, t.say)
+			ctx, cancel := context.WithTimeout(c.Context(), timeout)
+			defer cancel()
+			result, err := join(ctx, cfg, commandLogger(cfg, t.err), nodes, token, t.say)
 			if err != nil {
 				return err
 			}
@@ -65,6 +69,7 @@ with ` + "`strongroom serve`" + `: the cluster adds it when it listens, and give
 	configFlag(c, &path)
 	c.Flags().StringSliceVar(&peers, "peer", nil, "API address of a node of the cluster; may be repeated")
 	c.Flags().StringVar(&tokenFile, "token-file", "", "file with the join token, or - for stdin")
+	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to try")
 	_ = c.MarkFlagRequired("peer")
 	_ = c.MarkFlagRequired("token-file")
 	return c

@@ -155,7 +155,7 @@ func (n *nodeStatus) ask(ctx context.Context, config *tls.Config) (quorum bool) 
 
 // askReady asks one node's /readyz.
 func askReady(ctx context.Context, address string, config *tls.Config) (ready wire.Readiness, err error) {
-	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableKeepAlives: true}
+	transport := &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true, DisableKeepAlives: true} // it changes its own
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/readyz", nil)
 	if err != nil {
 		return ready, fmt.Errorf("asking %s: %w", address, err)
