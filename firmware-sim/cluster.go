@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,25 +12,24 @@ import (
 	"strongroom.internal/api/wire"
 )
 
-// Up brings the whole rack up, wherever it stands: it founds the cluster on the first chassis when there is none, powers
-// on what is off, lets in who is not in yet, and returns when every node is ready and votes. The nodes stay on when it
-// fails.
+// Up brings the whole rack up, wherever it stands: it founds the cluster on the first chassis when there is none, puts
+// tokens back that are out, powers on what is off, lets in who is not in yet, and returns when every node is ready and
+// votes. A node whose disk was wiped comes back as a new one. The nodes stay on when it fails.
 func (r *Rack) Up(ctx context.Context) error {
-	first := r.Chassis[0]
-	founded := false
 	for _, c := range r.Chassis {
-		founded = founded || c.Initialised()
+		if !c.TokenIn() {
+			r.say("putting the token of %s back", c.ID())
+			if err := c.InsertToken(); err != nil {
+				return err
+			}
+		}
 	}
-	if !founded || !r.Operator().complete() {
-		if err := r.Init(ctx, first); err != nil {
+	members := r.members()
+	if len(members) == 0 || !r.Operator().present() {
+		if err := r.Init(ctx, r.Chassis[0]); err != nil {
 			return err
 		}
-	}
-	var members []*Chassis
-	for _, c := range r.Chassis {
-		if c.Initialised() {
-			members = append(members, c)
-		}
+		members = r.members()
 	}
 	if err := r.powerOn(ctx, members); err != nil {
 		return err
@@ -37,6 +37,9 @@ func (r *Rack) Up(ctx context.Context) error {
 	for _, c := range r.Chassis {
 		if c.Initialised() {
 			continue
+		}
+		if err := r.renewIfWiped(ctx, c); err != nil {
+			return err
 		}
 		if err := r.Join(ctx, c); err != nil {
 			return err
@@ -46,6 +49,34 @@ func (r *Rack) Up(ctx context.Context) error {
 		}
 	}
 	return r.AwaitVoters(ctx)
+}
+
+// members are the chassis that are in the cluster as far as they know.
+func (r *Rack) members() []*Chassis {
+	var members []*Chassis
+	for _, c := range r.Chassis {
+		if c.Initialised() {
+			members = append(members, c)
+		}
+	}
+	return members
+}
+
+// renewIfWiped replaces a chassis whose node is a member of the cluster and doesn't know it any more.
+func (r *Rack) renewIfWiped(ctx context.Context, c *Chassis) error {
+	leader, err := r.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	seen, err := r.Cluster(ctx, leader)
+	if err != nil {
+		return fmt.Errorf("listing the members: %w", err)
+	}
+	if !slices.ContainsFunc(seen.Members, func(m wire.Member) bool { return m.ID == c.ID() }) {
+		return nil
+	}
+	r.say("%s has lost its disk: replacing it", c.ID())
+	return r.Replace(ctx, c)
 }
 
 // powerOn powers several chassis on at once, those that are off, and waits until they are ready.
@@ -107,15 +138,20 @@ func (r *Rack) Join(ctx context.Context, c *Chassis) error {
 	return nil
 }
 
-// Replace gives a chassis that is off what a new box has: an empty disk, a new token and a new node id. The node that it
-// was has to be removed from the cluster; Join lets the new one in.
+// Replace puts a new box in the place of a chassis that is off: an empty disk, a new token and a new node id. If the node
+// that it was is in the cluster, that is removed from it. Join lets the new one in.
 func (r *Rack) Replace(ctx context.Context, c *Chassis) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.on() {
-		return fmt.Errorf("replacing %s: %w", c.ID(), ErrOn)
-	}
 	former := c.ID()
+	if c.on() {
+		return fmt.Errorf("replacing %s: %w", former, ErrOn)
+	}
+	if r.Operator().present() {
+		if err := r.RemoveNode(ctx, former); err != nil {
+			return fmt.Errorf("replacing %s: %w", former, err)
+		}
+	}
 	r.ids.Lock()
 	c.id = nextID(c.slot, former)
 	r.ids.Unlock()
@@ -123,6 +159,19 @@ func (r *Rack) Replace(ctx context.Context, c *Chassis) error {
 		return fmt.Errorf("replacing %s: %w", former, err)
 	}
 	return r.keep()
+}
+
+// RemoveNode takes a node out of the cluster, by its id.
+func (r *Rack) RemoveNode(ctx context.Context, id string) error {
+	operator, err := r.Client(r.Operator())
+	if err != nil {
+		return err
+	}
+	defer operator.Close()
+	if err := operator.RemoveNode(ctx, id); err != nil {
+		return fmt.Errorf("removing node %s: %w", id, err)
+	}
+	return nil
 }
 
 // nextID is slot, slot-2, slot-3, ...: an id is never used twice.

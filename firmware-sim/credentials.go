@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"strongroom.internal/api/client"
 	"strongroom.internal/api/wire"
@@ -55,13 +56,22 @@ func (c Credentials) TLS() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS13}, nil
 }
 
+// renewBefore is how long credentials have to be valid still to be of use.
+const renewBefore = 24 * time.Hour
+
+// complete says whether all three files are there and the certificate is valid for a while.
 func (c Credentials) complete() bool {
-	for _, f := range []string{c.CertFile(), c.KeyFile(), c.AuthorityFile()} {
-		if _, err := os.Stat(f); err != nil {
-			return false
-		}
+	if _, err := os.Stat(c.AuthorityFile()); err != nil {
+		return false
 	}
-	return true
+	pair, err := tls.LoadX509KeyPair(c.CertFile(), c.KeyFile())
+	return err == nil && time.Until(pair.Leaf.NotAfter) > renewBefore
+}
+
+// present says whether they were ever issued.
+func (c Credentials) present() bool {
+	_, err := os.Stat(c.CertFile())
+	return err == nil
 }
 
 // Operator is the credentials that came with the cluster.

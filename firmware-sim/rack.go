@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 )
 
@@ -234,4 +235,14 @@ func (r *Rack) Close() error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// Find finds a chassis by its number, its slot or its node's id.
+func (r *Rack) Find(name string) (*Chassis, error) {
+	for i, c := range r.Chassis {
+		if name == strconv.Itoa(i+1) || name == c.slot || name == c.ID() {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no chassis %q", name)
 }

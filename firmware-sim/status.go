@@ -2,6 +2,8 @@ package firmwaresim
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -16,10 +18,22 @@ const (
 	Ended // the node's process ended by itself; PowerOn starts it again
 )
 
-func (p Power) String() string { return [...]string{"off", "on", "paused", "ended"}[p] }
+var powers = [...]string{"off", "on", "paused", "ended"}
+
+func (p Power) String() string { return powers[p] }
 
 // MarshalText writes the word.
 func (p Power) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads it.
+func (p *Power) UnmarshalText(text []byte) error {
+	i := slices.Index(powers[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is no state of power", text)
+	}
+	*p = Power(i)
+	return nil
+}
 
 // Power tells the state of the chassis's power.
 func (c *Chassis) Power() Power {
