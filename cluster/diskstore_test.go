@@ -108,6 +108,7 @@ func TestGuardedStorePoisons(t *testing.T) {
 				}
 				close(g.never)
 				<-voted
+				time.Sleep(2 * time.Minute) // virtual: the write that hung ends too
 			})
 		})
 	}

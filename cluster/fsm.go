@@ -36,6 +36,7 @@ type fsm struct {
 	config      raft.Configuration // the newest that is committed
 	incoming    map[string]string  // verified snapshots that wait to be installed: id to directory
 	halted      error
+	closed      bool
 }
 
 // openFSM opens the current state, or makes an empty one when there is none.
@@ -274,9 +275,12 @@ func (f *fsm) install(dir string) error {
 // close flushes the state, so that the next start has nothing to replay, and closes it.
 func (f *fsm) close(flush bool) error {
 	f.mu.Lock()
-	st := f.st
-	halted := f.halted
+	st, halted, closed := f.st, f.halted, f.closed
+	f.closed = true
 	f.mu.Unlock()
+	if closed {
+		return nil
+	}
 	var err error
 	if flush && halted == nil {
 		err = st.db.Flush()

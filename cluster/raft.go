@@ -201,7 +201,7 @@ func (r *Raft) reconcile() error {
 		return err
 	}
 	last, err := r.store.LastIndex()
-	if err != nil || last == 0 || at.index == 0 {
+	if err != nil || last == 0 {
 		return err
 	}
 	stale := last < at.index
@@ -229,8 +229,9 @@ func (r *Raft) checkPhase(conf *raft.Config, trans raft.Transport) error {
 	}
 	switch r.id.Phase {
 	case member:
-		if !has {
-			return fmt.Errorf("its log and state are gone: %w", ErrNoNode)
+		// A member has a term since it first heard of a leader. Without it the vote is lost too.
+		if term, err := r.store.GetUint64([]byte("CurrentTerm")); !has || err != nil || term == 0 {
+			return fmt.Errorf("its log and its vote are gone: %w", ErrNoNode)
 		}
 	case creating:
 		err := raft.BootstrapCluster(conf, r.log, r.store, snapshots{r.fsm}, trans, raft.Configuration{
