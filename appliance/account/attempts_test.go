@@ -197,6 +197,24 @@ func TestCredentialsDoNotUnlock(t *testing.T) {
 	}
 }
 
+// TestDelaysGoOn: once there are delays they go on until a success, even if one attempt costs less than it did.
+func TestDelaysGoOn(t *testing.T) {
+	w := ann(t)
+	for i := range 25 {
+		w.want(Done, w.enrol(fmt.Sprint(i), totp6))
+	}
+	w.guess() // 7,500, and a second would be too much
+	for i := range 24 {
+		w.want(Done, w.remove(fmt.Sprint(i)))
+	}
+	for _, delay := range []Time{minute, 2 * minute, 4 * minute} {
+		w.now += delay - 1
+		w.want(Locked, w.verify())
+		w.now++
+		w.want(Wrong, w.verify())
+	}
+}
+
 // TestGrowingCostsAtOnce: with more devices one attempt risks more, so what is left of the budget is measured again.
 func TestGrowingCostsAtOnce(t *testing.T) {
 	w := ann(t, "phone")

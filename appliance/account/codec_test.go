@@ -129,17 +129,19 @@ func mangle(b []byte) map[string][]byte {
 	more := bytes.Clone(b)
 	more[0]++ // one more pair in the outer map
 	return map[string][]byte{
-		"nothing":         {},
-		"a cut end":       b[:len(b)-1],
-		"trailing bytes":  append(bytes.Clone(b), 0),
-		"a second item":   append(bytes.Clone(b), b...),
-		"an unknown key":  append(bytes.Clone(more), 0x18, 0x63, 0x00),
-		"a repeated key":  append(bytes.Clone(more), 0x01, 0x01),
-		"a text key":      append(bytes.Clone(more), 0x61, 'x', 0x00),
-		"an endless map":  append(append([]byte{0xbf}, b[1:]...), 0xff),
-		"a tag":           append([]byte{0xd9, 0xd9, 0xf7}, b...),
-		"null":            {0xf6},
-		"a long integer":  replace("\x01\x1b", "\x18\x01\x1b"),
+		"nothing":        {},
+		"a cut end":      b[:len(b)-1],
+		"trailing bytes": append(bytes.Clone(b), 0),
+		"a second item":  append(bytes.Clone(b), b...),
+		"an unknown key": append(bytes.Clone(more), 0x18, 0x63, 0x00),
+		"a repeated key": append(bytes.Clone(more), 0x01, 0x01),
+		"a text key":     append(bytes.Clone(more), 0x61, 'x', 0x00),
+		"an endless map": append(append([]byte{0xbf}, b[1:]...), 0xff),
+		"a tag":          append([]byte{0xd9, 0xd9, 0xf7}, b...),
+		"null":           {0xf6},
+		"a long integer": replace("\x01\x1b", "\x18\x01\x1b"),
+		"keys in disorder": bytes.Replace(replace("\x02\x64acme\x03\x63ann", "\x03\x63ann\x02\x64acme"),
+			[]byte("\x01\x01\x02\x01\x03\x06"), []byte("\x02\x01\x01\x01\x03\x06"), 1),
 		"an empty member": append(bytes.Clone(more), 0x0f, 0xf6),
 	}
 }

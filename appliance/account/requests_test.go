@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"testing"
 )
 
@@ -114,6 +115,28 @@ func TestRequestsAreForgotten(t *testing.T) {
 	w.now -= RequestLife
 	if w.state.Answered(requestID(4), w.now) {
 		t.Error("an answer came back")
+	}
+}
+
+// TestNextSharesNothing: two futures of one state don't write into each other, however much room its slices have.
+func TestNextSharesNothing(t *testing.T) {
+	w := ann(t, "phone")
+	w.want(Wrong, w.with(requestID(1), w.verify()))
+	w.state.Credentials = append(make([]Credential, 0, 8), w.state.Credentials...)
+	w.state.Requests = append(make([]Request, 0, 8), w.state.Requests...)
+	var futures []*State
+	var encoded [][]byte
+	for i, c := range []*Command{
+		w.enrol("pad", totp6), w.enrol("desk", totp8), w.verify(), w.verify(w.current("phone")), w.remove("phone"),
+	} {
+		d := Apply(w.policy, w.state, w.with(requestID(byte(i+2)), c))
+		d.SetEntry(int64(i))
+		futures, encoded = append(futures, d.Next), append(encoded, EncodeState(d.Next))
+	}
+	for i, s := range futures {
+		if !bytes.Equal(EncodeState(s), encoded[i]) {
+			t.Errorf("future %d was written to by a later one", i)
+		}
 	}
 }
 
