@@ -56,6 +56,9 @@ again. Then start the node with ` + "`strongroom serve`" + `.`,
 			if err != nil {
 				return err
 			}
+			if err := harden(); err != nil {
+				t.say("this process could not be hardened: %v", err)
+			}
 			result, err := initCluster(c.Context(), cfg, commandLogger(cfg, t.err), o, t.say)
 			if err != nil {
 				return err
@@ -115,6 +118,9 @@ func initCluster(
 		err = errors.Join(err, p.close(end))
 	}()
 	if birth == nil {
+		if err := moduleUnused(ctx, p.pool); err != nil {
+			return founded{}, err
+		}
 		progress("making the cluster's keys in the module")
 		if birth, err = found(ctx, cfg, p.pool, o.trustDomain); err != nil {
 			return founded{}, err
@@ -167,8 +173,7 @@ func found(ctx context.Context, cfg *config.Config, pool *hsm.Pool, trustDomain 
 		Pool: pool, NodeID: cfg.Node.ID, TrustDomain: trustDomain, ClusterAddr: cfg.ClusterAddress(), APIAddr: cfg.APIAddress(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("founding the cluster: %w. Should the token hold a wrapping key of an init that was interrupted "+
-			"before it could keep anything, and of no cluster, then initialise the token again and run init again", err)
+		return nil, fmt.Errorf("founding the cluster: %w; initialise the token again before the next init", err)
 	}
 	birth := &founding{1, id, command}
 	if err := birth.write(cfg.Node.DataDir); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -45,6 +46,9 @@ with ` + "`strongroom serve`" + `: the cluster adds it when it listens, and give
 			cfg, err := config.Load(path)
 			if err != nil {
 				return err
+			}
+			if err := harden(); err != nil {
+				t.say("this process could not be hardened: %v", err)
 			}
 			nodes, err := peerAddresses(peers)
 			if err != nil {
@@ -92,9 +96,9 @@ func (t *terminal) token(path string) (*hsm.Secret, error) {
 	return hsm.NewSecret(line), nil
 }
 
-// join lets this node in. Crash points: until the answer is there, nothing happened but that a token may be spent; after
-// it, the module may hold the wrapping key without an identity on disk. Either way join can be run again with another
-// token: the new keys must be the ones that the module has.
+// join lets this node in. Crash points: once the cluster has let the node in, its id is used up, whether the answer
+// arrives or not; once the answer is taken in, the module holds the wrapping key, and takes in no other. See again and
+// errModuleUsed.
 func join(
 	ctx context.Context, cfg *config.Config, log hclog.Logger, nodes []string, token *hsm.Secret, progress func(string, ...any),
 ) (result joinedCluster, err error) {
@@ -119,6 +123,9 @@ func join(
 		return joinedCluster{}, err
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
+	if err := moduleUnused(ctx, pool); err != nil { // before a token and an id are used up
+		return joinedCluster{}, err
+	}
 	progress("making this node's keys in the module")
 	request, err := appliance.PrepareJoin(ctx, appliance.JoinConfig{
 		Pool: pool, NodeID: cfg.Node.ID, ClusterAddr: cfg.ClusterAddress(), APIAddr: cfg.APIAddress(), Token: token,
@@ -129,8 +136,13 @@ func join(
 	progress("asking %s to let node %s in", strings.Join(nodes, ", "), cfg.Node.ID)
 	answer, err := client.Join(ctx, nodes, api.WireJoinRequest(request))
 	if err != nil {
-		return joinedCluster{}, fmt.Errorf("joining: %w", err)
+		return joinedCluster{}, again(cfg.Node.ID, fmt.Errorf("joining: %w", err))
 	}
+	defer func() {
+		if err != nil {
+			err = again(cfg.Node.ID, err)
+		}
+	}()
 	response, err := api.JoinResponse(answer)
 	if err != nil {
 		return joinedCluster{}, err
@@ -148,6 +160,17 @@ func join(
 	}
 	progress("done; start the node with `strongroom serve --config %s`", cfg.Path())
 	return joinedCluster{id.ClusterID, id.NodeID, id.TrustDomain}, nil
+}
+
+// again adds to an error after which the cluster may have this node as a member how to try once more.
+func again(id string, err error) error {
+	var problem *client.Problem
+	known := errors.As(err, &problem)
+	if known && problem.Status != http.StatusConflict || !known && errors.Is(err, client.ErrUnavailable) {
+		return err // it was not let in
+	}
+	return fmt.Errorf("%w\n  An id is for once: `strongroom node remove %s`, give this node another node.id, and join with a "+
+		"new token", err, id)
 }
 
 // peerAddresses takes https://host:port and host:port.

@@ -46,6 +46,22 @@ func pkcs11Config(c *config.Config) pkcs11.Config {
 	}
 }
 
+// errModuleUsed: the token belongs to a cluster, or to a founding or joining that was interrupted.
+var errModuleUsed = errors.New("the token holds a cluster's wrapping key already; if that is of an init or a join that was " +
+	"interrupted, and of no node that runs, initialise the token again")
+
+// moduleUnused refuses a token that holds a wrapping key: errModuleUsed.
+func moduleUnused(ctx context.Context, pool *hsm.Pool) error {
+	checks, err := pool.KeyChecks(ctx)
+	switch {
+	case errors.Is(err, hsm.ErrNoKey) || err == nil && len(checks) == 0:
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for keys on the token: %w", err)
+	}
+	return errModuleUsed
+}
+
 // setSoftHSM sets SOFTHSM2_CONF, for C as well: the library reads it when it is loaded, which is once.
 func setSoftHSM(c *config.Config) error {
 	if c.Module.SoftHSM2Conf == "" {

@@ -15,8 +15,9 @@ const (
 	exitOK       = 0
 	exitFailure  = 1
 	exitUsage    = 2
-	exitNoQuorum = 3 // status and health: no quorum, or a node is not ready
-	exitRefused  = 4 // account verify: the code was not accepted
+	exitNoQuorum = 3  // status and health: no quorum, or a node is not ready
+	exitRefused  = 4  // account verify: the code was not accepted
+	exitConfig   = 78 // serve: starting it again can't help (EX_CONFIG); for RestartPreventExitStatus=
 )
 
 // exitError ends the program with a code of its own.

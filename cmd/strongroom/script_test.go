@@ -37,10 +37,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"chassis": chassis,
-			"await":   await,
-			"exits":   exits,
-			"occupy":  occupy,
+			"chassis":  chassis,
+			"newtoken": blankToken,
+			"await":    await,
+			"exits":    exits,
+			"occupy":   occupy,
 		},
 	})
 }
@@ -53,19 +54,14 @@ func chassis(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	id := args[0]
 	dir := ts.MkAbs(id)
-	ts.Check(os.MkdirAll(filepath.Join(dir, "tokens"), 0o700))
-	conf := filepath.Join(dir, "softhsm2.conf")
-	write := func(name, content string, mode os.FileMode) {
-		ts.Check(os.WriteFile(filepath.Join(dir, name), []byte(content), mode))
+	write := func(name, content string) {
+		ts.Check(os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	write("softhsm2.conf", fmt.Sprintf("directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n", dir), 0o600)
-	write("pin", "user-pin-of-"+id+"\n", 0o600)
-	write("so-pin", "officer-pin-of-"+id+"\n", 0o600)
-	c := exec.Command("softhsm2-util", "--init-token", "--free", "--label", id, "--pin", "user-pin-of-"+id, "--so-pin", "officer-pin-of-"+id)
-	c.Env = append(os.Environ(), "SOFTHSM2_CONF="+conf)
-	if out, err := c.CombinedOutput(); err != nil {
-		ts.Fatalf("softhsm2-util: %v\n%s", err, out)
-	}
+	ts.Check(os.MkdirAll(dir, 0o700))
+	write("softhsm2.conf", fmt.Sprintf("directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n", dir))
+	write("pin", "user-pin-of-"+id+"\n")
+	write("so-pin", "officer-pin-of-"+id+"\n")
+	blankToken(ts, false, args)
 	ports := freePorts(ts, 3)
 	write("strongroom.toml", fmt.Sprintf(`[node]
 id = %q
@@ -85,10 +81,25 @@ softhsm2_conf = "%[2]s/softhsm2.conf"
 sessions = 4
 [limits]
 min_free_mib = 16
-`, id, dir, ports[0], ports[1], ports[2], softHSM), 0o600)
+`, id, dir, ports[0], ports[1], ports[2], softHSM))
 	ts.Setenv(id+"_RAFT", fmt.Sprintf("127.0.0.1:%d", ports[0]))
 	ts.Setenv(id+"_API", fmt.Sprintf("127.0.0.1:%d", ports[1]))
 	ts.Setenv(id+"_MONITOR", fmt.Sprintf("127.0.0.1:%d", ports[2]))
+}
+
+// newtoken ID initialises the chassis's token, whatever was on it.
+func blankToken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: newtoken id")
+	}
+	id, dir := args[0], ts.MkAbs(args[0])
+	ts.Check(os.RemoveAll(filepath.Join(dir, "tokens")))
+	ts.Check(os.Mkdir(filepath.Join(dir, "tokens"), 0o700))
+	c := exec.Command("softhsm2-util", "--init-token", "--free", "--label", id, "--pin", "user-pin-of-"+id, "--so-pin", "officer-pin-of-"+id)
+	c.Env = append(os.Environ(), "SOFTHSM2_CONF="+filepath.Join(dir, "softhsm2.conf"))
+	if out, err := c.CombinedOutput(); err != nil {
+		ts.Fatalf("softhsm2-util: %v\n%s", err, out)
+	}
 }
 
 func freePorts(ts *testscript.TestScript, n int) (ports []int) {

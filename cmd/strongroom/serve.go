@@ -16,6 +16,7 @@ import (
 	"strongroom.internal/api"
 	"strongroom.internal/appliance"
 	"strongroom.internal/cmd/strongroom/internal/config"
+	"strongroom.internal/hsm"
 )
 
 // closeTimeout bounds an orderly end: hand over the lead, finish requests, flush the state.
@@ -29,17 +30,26 @@ func newServe(t *terminal) *cobra.Command {
 		Long: `Runs this node until SIGTERM or SIGINT: then it hands leadership over, finishes the requests under way, and ends.
 
 It starts without its module and says so until the module is there: api.metrics_listen answers /livez and /readyz
-meanwhile; the API, whose key is in the module, doesn't listen yet. A refused PIN ends it at once, so that no
-restart loop locks the token. Under systemd use Type=notify; WatchdogSec= works too.
+meanwhile; the API, whose key is in the module, doesn't listen yet.
 
-Exit code 70: the node must not go on, because its disk failed or hung.`,
+Under systemd use Type=notify, Restart=always and RestartPreventExitStatus=78; WatchdogSec= works too. Exit code 78:
+the configuration, the PIN or the module is wrong, and starting again can't help; a PIN that is tried again and again
+locks the token. Exit code 70: the node must not go on, because its disk failed or hung.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {
-				return err
+				return &exitError{exitConfig, err}
 			}
-			return serve(c.Context(), cfg, newLogger(cfg, t.err))
+			log := newLogger(cfg, t.err)
+			if err := harden(); err != nil {
+				log.Warn("this process could not be hardened", "error", err)
+			}
+			err = serve(c.Context(), cfg, log)
+			if errors.Is(err, hsm.ErrPIN) || errors.Is(err, hsm.ErrUnfit) || errors.Is(err, errNoIdentity) {
+				err = &exitError{exitConfig, errors.New(explain(err))}
+			}
+			return err
 		},
 	}
 	configFlag(c, &path)
