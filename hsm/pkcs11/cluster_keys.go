@@ -104,7 +104,7 @@ func (s *session) InstallClusterKey(k hsm.SealedKey) error {
 		if key.public, err = x509.ParsePKIXPublicKey(k.Public); err != nil {
 			return fmt.Errorf("installing the %s key: reading its public half: %w", k.Name, err)
 		}
-		template = []*pkcs11.Attribute{
+		template = append([]*pkcs11.Attribute{
 			attribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
 			attribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_EC),
 			attribute(pkcs11.CKA_TOKEN, false),
@@ -112,7 +112,9 @@ func (s *session) InstallClusterKey(k hsm.SealedKey) error {
 			attribute(pkcs11.CKA_SENSITIVE, true),
 			attribute(pkcs11.CKA_EXTRACTABLE, false),
 			attribute(pkcs11.CKA_SIGN, true),
-		}
+			attribute(pkcs11.CKA_DECRYPT, false),
+			attribute(pkcs11.CKA_UNWRAP, false),
+		}, fixed...)
 	}
 	s.login.mu.Lock()
 	defer s.login.mu.Unlock()

@@ -56,9 +56,10 @@ func (s *session) CreateNodeKey(name hsm.KeyName) (crypto.PublicKey, error) {
 	_, _, err = p.GenerateKeyPair(s.handle,
 		[]*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)},
 		append(common[:3:3], attribute(pkcs11.CKA_EC_PARAMS, params), attribute(pkcs11.CKA_VERIFY, true)),
-		append(common[:3:3],
+		append(append(common[:3:3],
 			attribute(pkcs11.CKA_PRIVATE, true), attribute(pkcs11.CKA_SENSITIVE, true),
-			attribute(pkcs11.CKA_EXTRACTABLE, false), attribute(pkcs11.CKA_SIGN, true)))
+			attribute(pkcs11.CKA_EXTRACTABLE, false), attribute(pkcs11.CKA_SIGN, true),
+			attribute(pkcs11.CKA_DECRYPT, false), attribute(pkcs11.CKA_UNWRAP, false)), fixed...))
 	s.leave()
 	if err != nil {
 		return nil, translate("making the "+string(name)+" key", err)

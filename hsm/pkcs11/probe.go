@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/miekg/pkcs11"
@@ -16,8 +17,9 @@ import (
 
 // fitness is what the probe found where modules differ and either way is good.
 type fitness struct {
-	edDSA bool
-	oaep  oaepHash
+	edDSA  bool
+	nested bool // a CKA_UNWRAP_TEMPLATE may hold another
+	oaep   oaepHash
 }
 
 // oaepHash is a hash that RSA-OAEP can use here.
@@ -95,6 +97,7 @@ func (b *Backend) probe() (fitness, error) {
 	fit := fitness{edDSA: known[ckmEdDSA] && known[ckmECEdwardsKeyPairGen]}
 	if len(broken) == 0 {
 		broken = s.probeBoundary(p)
+		fit.nested = s.probeNesting(p)
 		if fit.oaep, err = s.probeOAEP(p); err != nil {
 			broken = append(broken, err.Error())
 		}
@@ -134,17 +137,22 @@ func (s *session) probeBoundary(p *pkcs11.Ctx) (broken []string) {
 	if leaked := s.reads(p, unsealed, value); leaked {
 		broken = fail("an unsealed seed can be read", errors.New("C_GetAttributeValue gives CKA_VALUE"))
 	}
-	for _, weaker := range []struct{ sensitive, extractable bool }{{false, false}, {true, true}, {false, true}} {
-		readable, err := p.UnwrapKey(s.handle, kwp(), wrapping, blob, []*pkcs11.Attribute{
-			attribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY), attribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
-			attribute(pkcs11.CKA_TOKEN, false), attribute(pkcs11.CKA_PRIVATE, true), attribute(pkcs11.CKA_SIGN, true),
-			attribute(pkcs11.CKA_SENSITIVE, weaker.sensitive), attribute(pkcs11.CKA_EXTRACTABLE, weaker.extractable),
-		})
+	for _, forced := range neverOut {
+		weaker := replaced(unsealedSeed, attribute(forced.Type, forced.Value[0] == 0))
+		readable, err := p.UnwrapKey(s.handle, kwp(), wrapping, blob, weaker)
 		if err == nil {
 			_ = p.DestroyObject(s.handle, readable)
 			broken = fail("CKA_UNWRAP_TEMPLATE is not enforced",
-				fmt.Errorf("a seed was unsealed with SENSITIVE=%v, EXTRACTABLE=%v", weaker.sensitive, weaker.extractable))
+				fmt.Errorf("a seed was unsealed against it in attribute %#x", forced.Type))
 		}
+	}
+	decrypts := []*pkcs11.Attribute{attribute(pkcs11.CKA_DECRYPT, true)}
+	if twin, err := p.CopyObject(s.handle, wrapping, decrypts); err == nil {
+		_ = p.DestroyObject(s.handle, twin)
+		broken = fail("CKA_COPYABLE is not enforced", errors.New("the wrapping key was copied as one that decrypts"))
+	}
+	if err := p.SetAttributeValue(s.handle, wrapping, decrypts); err == nil {
+		broken = fail("CKA_MODIFIABLE is not enforced", errors.New("the wrapping key was changed to one that decrypts"))
 	}
 	thief, err := p.GenerateKey(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)},
 		[]*pkcs11.Attribute{
@@ -159,6 +167,33 @@ func (s *session) probeBoundary(p *pkcs11.Ctx) (broken []string) {
 		broken = fail("CKA_WRAP_WITH_TRUSTED is not enforced", errors.New("the wrapping key left under a user's key"))
 	}
 	return broken
+}
+
+// replaced is a template with one attribute changed.
+func replaced(template []*pkcs11.Attribute, change *pkcs11.Attribute) []*pkcs11.Attribute {
+	template = slices.Clone(template)
+	for i, a := range template {
+		if a.Type == change.Type {
+			template[i] = change
+		}
+	}
+	return template
+}
+
+// probeNesting finds whether a CKA_UNWRAP_TEMPLATE may hold one, as PKCS#11 allows and few modules do.
+func (s *session) probeNesting(p *pkcs11.Ctx) bool {
+	var memory arena
+	defer memory.free()
+	key, err := p.GenerateKey(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)},
+		[]*pkcs11.Attribute{
+			attribute(pkcs11.CKA_VALUE_LEN, 32), attribute(pkcs11.CKA_TOKEN, false), attribute(pkcs11.CKA_UNWRAP, true),
+			memory.template(pkcs11.CKA_UNWRAP_TEMPLATE, comesIn(&memory, true)),
+		})
+	if err != nil {
+		return false
+	}
+	_ = p.DestroyObject(s.handle, key)
+	return true
 }
 
 func (s *session) reads(p *pkcs11.Ctx, key pkcs11.ObjectHandle, value []byte) bool {

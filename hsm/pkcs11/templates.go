@@ -53,6 +53,18 @@ var unsealedSeed = []*pkcs11.Attribute{
 	attribute(pkcs11.CKA_EXTRACTABLE, false),
 	attribute(pkcs11.CKA_SIGN, true),
 	attribute(pkcs11.CKA_VERIFY, false),
+	attribute(pkcs11.CKA_DERIVE, false),
+	attribute(pkcs11.CKA_COPYABLE, false),
+	attribute(pkcs11.CKA_MODIFIABLE, false),
+}
+
+// fixed ends every template of a key that stays. Without it a holder of the PIN sets CKA_DECRYPT on the wrapping key, or
+// on a copy of it, and undoes RFC 5649 on the host; or derives readable keys.
+// CKA_MODIFIABLE is last: SoftHSM takes a template in order, and refuses what follows it at an unwrap.
+var fixed = []*pkcs11.Attribute{
+	attribute(pkcs11.CKA_DERIVE, false),
+	attribute(pkcs11.CKA_COPYABLE, false),
+	attribute(pkcs11.CKA_MODIFIABLE, false),
 }
 
 // freshSeed is a seed between its birth and its sealing: the only moment at which it may be wrapped.
@@ -73,12 +85,15 @@ func freshSeed(extra ...*pkcs11.Attribute) []*pkcs11.Attribute {
 var neverOut = []*pkcs11.Attribute{
 	attribute(pkcs11.CKA_SENSITIVE, true),
 	attribute(pkcs11.CKA_EXTRACTABLE, false),
+	attribute(pkcs11.CKA_DERIVE, false),
+	attribute(pkcs11.CKA_COPYABLE, false),
+	attribute(pkcs11.CKA_MODIFIABLE, false),
 }
 
 // wrappingKeyTemplate is the wrapping key's: it wraps and unwraps, leaves only under a key that the security officer
 // marked trusted, and makes what it unseals stay.
 func wrappingKeyTemplate(a *arena, version uint32, token bool) []*pkcs11.Attribute {
-	return []*pkcs11.Attribute{
+	return append([]*pkcs11.Attribute{
 		attribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		attribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_AES),
 		attribute(pkcs11.CKA_LABEL, wrappingLabel),
@@ -95,12 +110,12 @@ func wrappingKeyTemplate(a *arena, version uint32, token bool) []*pkcs11.Attribu
 		attribute(pkcs11.CKA_SIGN, false),
 		attribute(pkcs11.CKA_VERIFY, false),
 		a.template(pkcs11.CKA_UNWRAP_TEMPLATE, neverOut),
-	}
+	}, fixed...)
 }
 
 // bindingKeyTemplate is the binding key's: it tags records, and moves as the wrapping key does.
 func bindingKeyTemplate(token bool) []*pkcs11.Attribute {
-	return []*pkcs11.Attribute{
+	return append([]*pkcs11.Attribute{
 		attribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		attribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
 		attribute(pkcs11.CKA_LABEL, bindingLabel),
@@ -112,7 +127,11 @@ func bindingKeyTemplate(token bool) []*pkcs11.Attribute {
 		attribute(pkcs11.CKA_WRAP_WITH_TRUSTED, true),
 		attribute(pkcs11.CKA_SIGN, true),
 		attribute(pkcs11.CKA_VERIFY, true),
-	}
+		attribute(pkcs11.CKA_ENCRYPT, false),
+		attribute(pkcs11.CKA_DECRYPT, false),
+		attribute(pkcs11.CKA_WRAP, false),
+		attribute(pkcs11.CKA_UNWRAP, false),
+	}, fixed...)
 }
 
 // hmacOf gives the mechanism and the length of its output.

@@ -17,11 +17,21 @@ import (
 // transportBits is the size of a joiner's key: RSA, because that is what every module unwraps with (NIST SP 800-56B).
 const transportBits = 3072
 
-// comesInSensitive is the transport key's CKA_UNWRAP_TEMPLATE: without it the joiner's own PIN would unwrap the wrapping
-// key as a readable one.
-var comesInSensitive = []*pkcs11.Attribute{
-	attribute(pkcs11.CKA_SENSITIVE, true),
-	attribute(pkcs11.CKA_WRAP_WITH_TRUSTED, true),
+// comesIn is the transport key's CKA_UNWRAP_TEMPLATE: without it the joiner's own PIN would unwrap the wrapping key as a
+// readable one, or as one that decrypts. Nested in it is the wrapping key's own, without which it unseals seeds readable;
+// where the module can't nest (SoftHSM), that is open between CreateTransportKey and ImportFrom to who has the joiner's
+// PIN and the package.
+func comesIn(a *arena, nested bool) []*pkcs11.Attribute {
+	template := append([]*pkcs11.Attribute{
+		attribute(pkcs11.CKA_SENSITIVE, true),
+		attribute(pkcs11.CKA_WRAP_WITH_TRUSTED, true),
+		attribute(pkcs11.CKA_ENCRYPT, false),
+		attribute(pkcs11.CKA_DECRYPT, false),
+	}, fixed...)
+	if nested {
+		template = append(template, a.template(pkcs11.CKA_UNWRAP_TEMPLATE, neverOut))
+	}
+	return template
 }
 
 // CreateTransportKey makes the pair that receives the wrapping key once.
@@ -46,11 +56,11 @@ func (s *session) CreateTransportKey() ([]byte, error) {
 			attribute(pkcs11.CKA_MODULUS_BITS, transportBits),
 			attribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
 			attribute(pkcs11.CKA_WRAP, false), attribute(pkcs11.CKA_ENCRYPT, false)),
-		append(common[:3:3],
+		append(append(common[:3:3],
 			attribute(pkcs11.CKA_PRIVATE, true), attribute(pkcs11.CKA_SENSITIVE, true),
 			attribute(pkcs11.CKA_EXTRACTABLE, false), attribute(pkcs11.CKA_UNWRAP, true),
 			attribute(pkcs11.CKA_DECRYPT, false), attribute(pkcs11.CKA_SIGN, false),
-			memory.template(pkcs11.CKA_UNWRAP_TEMPLATE, comesInSensitive)))
+			memory.template(pkcs11.CKA_UNWRAP_TEMPLATE, comesIn(&memory, s.backend.fit.nested))), fixed...))
 	if err != nil {
 		return nil, translate("making the transport key", err)
 	}
@@ -194,7 +204,11 @@ func (s *session) importKeys(p *pkcs11.Ctx, pack hsm.KeyPackage, oaep oaepHash) 
 	if err != nil {
 		return refused("unwrapping the wrapping key", err)
 	}
-	if _, err := p.UnwrapKey(s.handle, oaep.mechanism(), transport, pack.Binding, bindingKeyTemplate(true)); err != nil {
+	template := bindingKeyTemplate(true)
+	if s.backend.fit.nested { // it has to say what the transport key's template says
+		template = append([]*pkcs11.Attribute{memory.template(pkcs11.CKA_UNWRAP_TEMPLATE, neverOut)}, template...)
+	}
+	if _, err := p.UnwrapKey(s.handle, oaep.mechanism(), transport, pack.Binding, template); err != nil {
 		_ = p.DestroyObject(s.handle, wrapping)
 		return refused("unwrapping the binding key", err)
 	}
