@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"strongroom.internal/appliance/otp"
 )
@@ -41,7 +40,7 @@ var goldenStates = map[string]*State{
 			},
 		},
 		Attempts: Attempts{Failures: 34, Charge: 10200, Delays: 2, Last: start + 90*second, RetryAt: start + 210*second},
-		Requests: []Request{
+		Requests: Requests{
 			{ID: requestID(1), Operation: requestVerify, Outcome: Accepted, Credential: "phone", Entry: 1000, Time: start},
 			{ID: requestID(2), Operation: requestRemove, Fingerprint: 0x0102030405060708, Outcome: NotFound, Entry: 1001,
 				Time: start + 90*second},
@@ -105,7 +104,7 @@ func TestGolden(t *testing.T) {
 		got, err := DecodeState(b)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Request{})); diff != "" {
+		} else if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s is decoded as something else (-want +got):\n%s", name, diff)
 		}
 	}
@@ -179,7 +178,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"one id twice":       func(s *State) { s.Credentials[1].ID = "phone" },
 		"a drift":            func(s *State) { s.Credentials[0].Drift = MaxDrift + 1 },
 		"a watermark":        func(s *State) { s.Credentials[0].Watermark = -2 },
-		"many requests":      func(s *State) { s.Requests = make([]Request, MaxRequests+1) },
+		"many requests":      func(s *State) { s.Requests = make(Requests, MaxRequests+1) },
 		"many credentials":   func(s *State) { s.Credentials = make([]Credential, MaxCredentials+1) },
 	} {
 		s, err := DecodeState(state)

@@ -13,10 +13,9 @@ const pseudonymDomain = "strongroom/pseudonym/v1"
 // domain string, the tenant and the account, each after its length in four bytes, high byte first. Without the salt,
 // nobody can tell whose it is, nor try names.
 func Pseudonym(salt []byte, tenant, account string) string {
+	var room [512]byte
 	h := hmac.New(sha256.New, salt)
-	writePart(h, pseudonymDomain)
-	writePart(h, tenant)
-	writePart(h, account)
+	h.Write(appendParts(room[:0], pseudonymDomain, tenant, account))
 	var sum [sha256.Size]byte
 	return hex.EncodeToString(h.Sum(sum[:0])[:16])
 }

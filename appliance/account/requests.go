@@ -3,13 +3,12 @@ package account
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
+	"errors"
 )
 
 // Request is the memory of one request that was answered, by its id: the same request sent again gets the same answer,
 // costs nothing and writes nothing.
 type Request struct {
-	_           struct{} `cbor:",toarray"`
 	ID          RequestID
 	Operation   uint8
 	Fingerprint uint64 // of what the request was about, 0 where the operation says it all
@@ -17,6 +16,55 @@ type Request struct {
 	Credential  string
 	Entry       int64
 	Time        Time
+}
+
+// Requests is the memory of an account, oldest first. In a state's CBOR it is one byte string, because a busy account has
+// sixteen of them and every attempt reads them all: for each request ID, Operation, Outcome, then Fingerprint, Entry and
+// Time as eight bytes each, high byte first, then the length of Credential in a byte, and Credential.
+type Requests []Request
+
+const requestSize = 16 + 1 + 1 + 8 + 8 + 8 + 1 // without the credential
+
+// MarshalBinary makes the byte string. It can't fail.
+func (r Requests) MarshalBinary() ([]byte, error) {
+	b := make([]byte, 0, len(r)*(requestSize+16))
+	for i := range r {
+		q := &r[i]
+		b = append(b, q.ID[:]...)
+		b = append(b, q.Operation, byte(q.Outcome))
+		b = binary.BigEndian.AppendUint64(b, q.Fingerprint)
+		b = binary.BigEndian.AppendUint64(b, uint64(q.Entry))
+		b = binary.BigEndian.AppendUint64(b, uint64(q.Time))
+		b = append(b, byte(len(q.Credential)))
+		b = append(b, q.Credential...)
+	}
+	return b, nil
+}
+
+// UnmarshalBinary accepts exactly what MarshalBinary makes of at most MaxRequests requests.
+func (r *Requests) UnmarshalBinary(b []byte) error {
+	text := string(b) // that all credentials are parts of
+	requests := make(Requests, 0, min(len(b)/requestSize, MaxRequests))
+	for at := 0; at < len(b); {
+		if len(b)-at < requestSize || len(requests) == MaxRequests {
+			return errors.New("requests: too many or cut")
+		}
+		f := b[at : at+requestSize]
+		q := Request{
+			ID: RequestID(f[:16]), Operation: f[16], Outcome: Outcome(f[17]), Fingerprint: binary.BigEndian.Uint64(f[18:]),
+			Entry: int64(binary.BigEndian.Uint64(f[26:])), Time: Time(binary.BigEndian.Uint64(f[34:])),
+		}
+		at += requestSize
+		n := int(f[42])
+		if len(b)-at < n || n > MaxID {
+			return errors.New("requests: a credential is too long or cut")
+		}
+		q.Credential = text[at : at+n]
+		at += n
+		requests = append(requests, q)
+	}
+	*r = requests
+	return nil
 }
 
 // Operations as requests are remembered by.
@@ -56,7 +104,7 @@ func (s *State) remember(c *Command, result Result) {
 		kept = kept[1:]
 	}
 	operation, fingerprint := c.fingerprint()
-	next := make([]Request, len(kept), len(kept)+1)
+	next := make(Requests, len(kept), len(kept)+1)
 	copy(next, kept)
 	s.Requests = append(next, Request{
 		ID: c.Request, Operation: operation, Fingerprint: fingerprint, Outcome: result.Outcome,
@@ -96,17 +144,16 @@ func (e *Enrol) fingerprint() uint64 {
 
 // digest is 64 bits of SHA-256 over the parts: enough for a client not to meet itself by accident.
 func digest(parts ...string) uint64 {
-	h := sha256.New()
-	for _, p := range parts {
-		writePart(h, p)
-	}
-	return binary.BigEndian.Uint64(h.Sum(nil))
+	var room [1024]byte
+	sum := sha256.Sum256(appendParts(room[:0], parts...))
+	return binary.BigEndian.Uint64(sum[:])
 }
 
-// writePart writes a string so that no two lists of strings write the same bytes.
-func writePart(h hash.Hash, s string) {
-	var length [4]byte
-	binary.BigEndian.PutUint32(length[:], uint32(len(s)))
-	h.Write(length[:])
-	h.Write([]byte(s))
+// appendParts appends strings, each after its length, so that no two lists of strings give the same bytes.
+func appendParts(dst []byte, parts ...string) []byte {
+	for _, p := range parts {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(p)))
+		dst = append(dst, p...)
+	}
+	return dst
 }

@@ -123,7 +123,7 @@ func TestNextSharesNothing(t *testing.T) {
 	w := ann(t, "phone")
 	w.want(Wrong, w.with(requestID(1), w.verify()))
 	w.state.Credentials = append(make([]Credential, 0, 8), w.state.Credentials...)
-	w.state.Requests = append(make([]Request, 0, 8), w.state.Requests...)
+	w.state.Requests = append(make(Requests, 0, 8), w.state.Requests...)
 	var futures []*State
 	var encoded [][]byte
 	for i, c := range []*Command{
