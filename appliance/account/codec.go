@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
 var (
-	encoder = must(cbor.CoreDetEncOptions().UserBufferEncMode())
+	encoder = must(cbor.CoreDetEncOptions().EncMode())
 	// A repeated key is not looked for here: decode refuses it with everything else that isn't the one encoding.
 	decoder = must(cbor.DecOptions{
 		IndefLength:       cbor.IndefLengthForbidden,
@@ -21,9 +20,6 @@ var (
 		MaxMapPairs:       32,
 	}.DecMode())
 )
-
-// buffers are for comparing; nothing of them outlives a decode.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -88,13 +84,11 @@ func decode(b []byte, v any, most int) error {
 	if err := decoder.Unmarshal(b, v); err != nil {
 		return err
 	}
-	again := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(again)
-	again.Reset()
-	if err := encoder.MarshalToBuffer(v, again); err != nil {
+	again, err := encoder.Marshal(v)
+	if err != nil {
 		return err
 	}
-	if !bytes.Equal(b, again.Bytes()) {
+	if !bytes.Equal(b, again) {
 		return errors.New("it isn't written the one way")
 	}
 	return nil

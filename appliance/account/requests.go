@@ -43,6 +43,10 @@ func (r Requests) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary accepts exactly what MarshalBinary makes of at most MaxRequests requests.
 func (r *Requests) UnmarshalBinary(b []byte) error {
+	*r = nil
+	if len(b) == 0 {
+		return nil
+	}
 	text := string(b) // that all credentials are parts of
 	requests := make(Requests, 0, min(len(b)/requestSize, MaxRequests))
 	for at := 0; at < len(b); {

@@ -27,7 +27,7 @@ type State struct {
 	Keys        uint64       `cbor:"6,keyasint,omitempty"`
 	Credentials []Credential `cbor:"7,keyasint,omitempty"` // in the order they were added
 	Attempts    `cbor:"8,keyasint"`
-	Requests    Requests `cbor:"9,keyasint,omitempty"` // at most MaxRequests
+	Requests    Requests `cbor:"9,keyasint"` // at most MaxRequests
 }
 
 // Kind is what holds a seed.
