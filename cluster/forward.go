@@ -232,21 +232,6 @@ func (ps *peers) connect(ctx context.Context, a raft.ServerAddress, slot *peerSl
 	return slot.p, nil
 }
 
-// drop ends the connection to an address that does not answer.
-func (ps *peers) drop(a raft.ServerAddress) {
-	ps.mu.Lock()
-	slot := ps.open[a]
-	ps.mu.Unlock()
-	if slot == nil {
-		return
-	}
-	slot.mu.Lock()
-	defer slot.mu.Unlock()
-	if slot.p != nil {
-		slot.p.end()
-	}
-}
-
 // serveForward answers another node's requests until the connection ends. handle answers one: with what follows the
 // status, or an error.
 func serveForward(c net.Conn, timeout time.Duration, handle func(ctx context.Context, kind byte, payload []byte) ([]byte, error)) {

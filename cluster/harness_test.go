@@ -140,7 +140,9 @@ func (c *testCluster) config(n *testNode) cluster.Config {
 		Certificate: func() (*tls.Certificate, error) { return n.cert, nil },
 		Heartbeat:   200 * time.Millisecond,
 		CacheBytes:  4 << 20,
-		OnFatal:     func(err error) { n.fatal <- err },
+		// Other tests share the disk; what a deadline does has tests of its own.
+		StoreDeadline: 20 * time.Second,
+		OnFatal:       func(err error) { n.fatal <- err },
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return c.net.dial(ctx, n.address, network, address)
 		},
@@ -251,6 +253,13 @@ func (c *testCluster) stop() {
 		}
 	}
 	wg.Wait()
+	for _, n := range c.nodes {
+		select {
+		case err := <-n.fatal: // a test that expects it takes it out
+			c.t.Errorf("node %s ended itself: %v", n.id, err)
+		default:
+		}
+	}
 }
 
 // conformance presents the cluster to the suite.

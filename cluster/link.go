@@ -269,16 +269,26 @@ func (l *link) hand(c *peerConn, alpn string) {
 
 // sweep closes the connections of nodes that aren't members any more.
 func (l *link) sweep() {
+	l.closeWhere("it is not a member", func(id string) bool { return !l.allowed(id) })
+}
+
+// drop closes all connections with a node that does not answer. Raft reads a snapshot in its main loop and with no
+// deadline: a leader that vanished half-way would hold the follower up until TCP gives in.
+func (l *link) drop(node string) {
+	l.closeWhere("it does not answer", func(id string) bool { return id == node })
+}
+
+func (l *link) closeWhere(why string, is func(id string) bool) {
 	l.mu.Lock()
 	var gone []*peerConn
 	for c := range l.conns {
-		if !l.allowed(c.id) {
+		if is(c.id) {
 			gone = append(gone, c)
 		}
 	}
 	l.mu.Unlock()
 	for _, c := range gone {
-		l.cfg.Logger.Info("closing the connection of a node that is no member", "node", c.id)
+		l.cfg.Logger.Info("closing a connection", "node", c.id, "why", why)
 		c.Close()
 	}
 }

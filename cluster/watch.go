@@ -160,7 +160,7 @@ func (r *Raft) watchPeers() {
 	}
 }
 
-// ping asks one node. A connection that does not answer is given up, so that what waits on it learns of it.
+// ping asks one node. If it does not answer, its connections are given up, so that what waits on them learns of it.
 func (r *Raft) ping(m Member) {
 	a := address(m.ID, m.Address)
 	ctx, cancel := context.WithTimeout(r.life, r.cfg.rpcTimeout())
@@ -170,7 +170,7 @@ func (r *Raft) ping(m Member) {
 	body, err := r.peers.call(ctx, a, kindPing, nil)
 	if err != nil {
 		if ctx.Err() != nil {
-			r.peers.drop(a)
+			r.link.drop(m.ID)
 		}
 		return
 	}
