@@ -245,8 +245,30 @@ func parseSecret(query url.Values) (*Secret, error) {
 	return NewSecret(secret[:n:n]), nil
 }
 
+// Validate reports everything that would keep an app, or ParseURI, from reading what Format writes. It doesn't quote names
+// or the secret.
+func (uri URI) Validate() error {
+	errs := []error{uri.Params.Validate(), checkName(uri.Issuer), checkName(uri.Account)}
+	if uri.Account == "" {
+		errs = append(errs, uriError("its account is missing"))
+	}
+	for _, name := range []string{uri.Issuer, uri.Account} {
+		if name != strings.TrimSpace(name) {
+			errs = append(errs, uriError("its issuer or account begins or ends with a space"))
+		}
+	}
+	if uri.Counter < 0 || uri.Counter > MaxCounter || uri.Params.Mode == TOTP && uri.Counter != 0 {
+		errs = append(errs, uriError("its counter must not be"))
+	}
+	if n := len(uri.Secret.Reveal()); n < MinSecret || n > MaxSecret {
+		errs = append(errs, uriError("its secret must have 10 to 256 bytes"))
+	}
+	return errors.Join(errs...)
+}
+
 // Format writes the URI as every authenticator app reads it: the issuer in the label and as a parameter, base32 in upper
-// case without padding, all parameters spelt out, spaces as %20. The result holds the secret: treat it as one.
+// case without padding, all parameters spelt out, spaces as %20. Of a URI that is valid it is at most MaxURI bytes, and
+// ParseURI reads the same from it. The result holds the secret: treat it as one.
 func (uri URI) Format() string {
 	var b strings.Builder
 	b.WriteString("otpauth://")

@@ -116,6 +116,44 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+func TestURIValidate(t *testing.T) {
+	good := func() URI {
+		return URI{Params: Params{TOTP, SHA1, 6, 30}, Issuer: "ACME Co", Account: "ann@example.org", Secret: NewSecret(make([]byte, 20))}
+	}
+	// The longest that is valid can still be read.
+	longest := URI{
+		Params: Params{HOTP, SHA512, 8, 0}, Issuer: strings.Repeat("%", MaxName), Account: strings.Repeat("ü", MaxName/2),
+		Counter: MaxCounter, Secret: NewSecret(make([]byte, MaxSecret)),
+	}
+	for _, u := range []URI{good(), longest} {
+		if err := u.Validate(); err != nil {
+			t.Errorf("%+v: %v", u, err)
+		}
+		again, err := ParseURI(u.Format())
+		if err != nil || again.Issuer != u.Issuer || again.Account != u.Account || again.Params != u.Params || again.Counter != u.Counter {
+			t.Errorf("%+v came back as %+v, %v", u, again, err)
+		}
+	}
+	for name, spoil := range map[string]func(*URI){
+		"parameters":        func(u *URI) { u.Params.Digits = 5 },
+		"no account":        func(u *URI) { u.Account = "" },
+		"a colon":           func(u *URI) { u.Issuer = "a:b" },
+		"a colon in a name": func(u *URI) { u.Account = "a:b" },
+		"a space":           func(u *URI) { u.Account = " ann" },
+		"a line":            func(u *URI) { u.Issuer = "a\nb" },
+		"a long name":       func(u *URI) { u.Account = strings.Repeat("x", MaxName+1) },
+		"a counter":         func(u *URI) { u.Counter = 1 },
+		"no secret":         func(u *URI) { u.Secret = nil },
+		"a short secret":    func(u *URI) { u.Secret = NewSecret(make([]byte, MinSecret-1)) },
+	} {
+		u := good()
+		spoil(&u)
+		if u.Validate() == nil {
+			t.Errorf("a URI with %s is valid", name)
+		}
+	}
+}
+
 func FuzzParseURI(f *testing.F) {
 	f.Add("otpauth://totp/Example:alice@google.com?secret=JBSWY3DPEHPK3PXP&issuer=Example")
 	f.Add("otpauth://hotp/X:bob?secret=" + twenty + "&counter=42&digits=7&algorithm=SHA512")
@@ -136,8 +174,8 @@ func FuzzParseURI(f *testing.F) {
 			t.Errorf("a secret of %d bytes", n)
 		}
 		formatted := u.Format()
-		if len(formatted) > MaxURI {
-			return // all percent signs
+		if err := u.Validate(); err != nil {
+			t.Errorf("%q was read and is not valid: %v", s, err)
 		}
 		again, err := ParseURI(formatted)
 		if err != nil {
