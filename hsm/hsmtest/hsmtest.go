@@ -54,6 +54,8 @@ func Run(t *testing.T, newRig func(t testing.TB) Rig) {
 	t.Run("Resident", s.resident)
 	t.Run("Removal", s.removal)
 	t.Run("LostSessions", s.lostSessions)
+	t.Run("LostSessionsUnderLoad", s.lostUnderLoad)
+	t.Run("RemovalUnderLoad", s.removedUnderLoad)
 	t.Run("LostLogin", s.lostLogin)
 	t.Run("WrongPIN", s.wrongPIN)
 	t.Run("ChangedPIN", s.changedPIN)
