@@ -82,6 +82,9 @@ func (s suite) transferOfOthers(t *testing.T, donor module, pack hsm.KeyPackage)
 	if err := stranger.ImportFrom(t.Context(), damaged); err == nil || errors.Is(err, hsm.ErrGone) {
 		t.Errorf("a damaged package: %v", err)
 	}
+	if err := stranger.ImportFrom(t.Context(), hsm.KeyPackage{OAEPHash: pack.OAEPHash}); err == nil {
+		t.Error("an empty package was taken in")
+	}
 	// A donor that claims other keys than it sent is found out.
 	second := ok[[]byte](t)(stranger.CreateTransportKey(t.Context()))
 	donor.Trust(t, second)

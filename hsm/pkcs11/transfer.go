@@ -193,6 +193,9 @@ func (s *session) importKeys(p *pkcs11.Ctx, pack hsm.KeyPackage, oaep oaepHash) 
 			return fmt.Errorf("taking in the wrapping key: the token has a %s key already: it belongs to a cluster", label)
 		}
 	}
+	if len(pack.Wrapping) == 0 || len(pack.Binding) == 0 { // miekg/pkcs11 panics
+		return errors.New("taking in the wrapping key: the package is empty")
+	}
 	transport, err := s.transportKey(p, pack.Recipient)
 	if err != nil {
 		return err
