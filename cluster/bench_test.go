@@ -12,9 +12,9 @@ import (
 )
 
 // BenchmarkPropose commits commands on three nodes in this process, over TLS and with fsync, from many callers, on the
-// leader or spread over all nodes.
+// leader or spread over all nodes; "alone" puts each command into an entry of its own, for comparison.
 func BenchmarkPropose(b *testing.B) {
-	for _, where := range []string{"leader", "spread"} {
+	for _, where := range []string{"leader", "spread", "alone"} {
 		for _, callers := range []int{1, 16, 64, 256} {
 			b.Run(fmt.Sprintf("%s/callers=%d", where, callers), func(b *testing.B) {
 				c := startCluster(b, 3, clustertest.Machine{}, func(c *cluster.Config) { c.Heartbeat = time.Second })
@@ -23,7 +23,7 @@ func BenchmarkPropose(b *testing.B) {
 					_, e := c.node(i)
 					engines = append(engines, e)
 				}
-				if where == "leader" {
+				if where != "spread" {
 					_, e := c.node(c.leader())
 					engines = []*cluster.Raft{e}
 				}
@@ -33,6 +33,10 @@ func BenchmarkPropose(b *testing.B) {
 				for i := range callers {
 					wg.Go(func() {
 						e := engines[i%len(engines)]
+						propose := e.Propose
+						if where == "alone" {
+							propose = e.ProposeAlone
+						}
 						for {
 							n := next.Add(1)
 							if n > int64(b.N) {
@@ -40,7 +44,7 @@ func BenchmarkPropose(b *testing.B) {
 							}
 							var id clustertest.ID
 							copy(id[:], fmt.Sprintf("%015d", n))
-							if _, err := e.Propose(b.Context(), clustertest.Add(id, "bench", 1)); err != nil {
+							if _, err := propose(b.Context(), clustertest.Add(id, "bench", 1)); err != nil {
 								b.Error(err)
 								return
 							}
