@@ -27,6 +27,7 @@ type fsm struct {
 	applied position
 	entry   []byte // JSON of the last entry, kept for reuse
 	key     []byte
+	recent  recent
 
 	progress progress // the index up to which views contain everything that has effects
 
@@ -76,6 +77,7 @@ func (f *fsm) load(st *state) error {
 		return fmt.Errorf("reading the state in %s: %w", st.dir, err)
 	}
 	f.tree, f.applied = m.tree, m.at
+	f.recent.forget()
 	f.mu.Lock()
 	f.configIndex, f.config = m.configIndex, m.config
 	f.mu.Unlock()
@@ -194,7 +196,7 @@ func (f *fsm) applyEntry(b *pebble.Batch, l *raft.Log) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{reader: reader{src: b}, b: b}
+	t := &tx{reader: reader{src: b}, b: b, recent: &f.recent}
 	results := make([]Result, len(commands))
 	for i, c := range commands {
 		a, err := f.cfg.Machine.Apply(t, c)

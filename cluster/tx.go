@@ -69,12 +69,26 @@ func after(prefix []byte) []byte {
 // tx is the state as one command sees it. Its writes go to an indexed batch, which reads find before the database.
 type tx struct {
 	reader
-	b   *pebble.Batch
-	buf []byte
-	err error // the first that a write met; the node stops on it
+	b      *pebble.Batch
+	recent *recent
+	buf    []byte
+	err    error // the first that a write met; the node stops on it
+}
+
+// Get finds a value among the recent ones first.
+func (t *tx) Get(key []byte) ([]byte, error) {
+	if value, known := t.recent.get(key); known {
+		return value, nil
+	}
+	value, err := t.reader.Get(key)
+	if err == nil {
+		t.recent.put(key, value)
+	}
+	return value, err
 }
 
 func (t *tx) Set(key, value []byte) {
+	t.recent.put(key, append(make([]byte, 0, len(value)), value...))
 	t.buf = append(append(t.buf[:0], userPrefix...), key...)
 	if err := t.b.Set(t.buf, value, nil); err != nil && t.err == nil {
 		t.err = err
@@ -82,6 +96,7 @@ func (t *tx) Set(key, value []byte) {
 }
 
 func (t *tx) Delete(key []byte) {
+	t.recent.put(key, nil)
 	t.buf = append(append(t.buf[:0], userPrefix...), key...)
 	if err := t.b.Delete(t.buf, nil); err != nil && t.err == nil {
 		t.err = err
