@@ -63,6 +63,20 @@ func Benchmark(b *testing.B, newRig func(t testing.TB) Rig) {
 			check(b, session.Unload(ok[hsm.Handle](b)(session.Load(binding("a"), sealed))))
 		}
 	})
+	b.Run("OpenSession", func(b *testing.B) {
+		m := s.born(b, hsm.PoolConfig{})
+		for b.Loop() {
+			check(b, ok[hsm.Session](b)(m.backend.OpenSession(b.Context())).Close())
+		}
+	})
+	b.Run("Ping", func(b *testing.B) {
+		m := s.born(b, hsm.PoolConfig{})
+		session := ok[hsm.Session](b)(m.backend.OpenSession(b.Context()))
+		defer func() { _ = session.Close() }()
+		for b.Loop() {
+			check(b, session.Ping())
+		}
+	})
 	b.Run("Generate", func(b *testing.B) {
 		m := s.born(b, hsm.PoolConfig{})
 		for b.Loop() {
