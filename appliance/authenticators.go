@@ -70,6 +70,13 @@ func (s *Service) revealAuthenticator(
 		return NewAuthenticator{}, &InvalidError{Field: "params", Reason: err.Error()}
 	}
 	credential.Params, credential.Issuer, credential.Label = params, r.Issuer, r.Label
+	// The names are checked before there is a seed to lose; zeros stand in for it.
+	uri := otp.URI{
+		Params: params, Issuer: r.Issuer, Account: r.Label, Secret: otp.NewSecret(make([]byte, otp.MinSecret)),
+	}
+	if err := uri.Validate(); err != nil {
+		return NewAuthenticator{}, &InvalidError{Field: "label", Reason: err.Error()}
+	}
 	var seed *hsm.Secret
 	if policy.AllowReveal {
 		var sealed hsm.SealedSeed
@@ -89,9 +96,10 @@ func (s *Service) revealAuthenticator(
 	if enrolled.ID != credential.ID {
 		return answer, nil // a repeated request: what was shown once is not shown again
 	}
-	uri := otp.URI{Params: params, Issuer: r.Issuer, Account: r.Label, Secret: otp.NewSecret(seed.Reveal())}.Format()
-	answer.URI = hsm.NewSecret([]byte(uri))
-	code, err := qr.Encode(uri, qr.M)
+	uri.Secret = otp.NewSecret(seed.Reveal())
+	text := uri.Format()
+	answer.URI = hsm.NewSecret([]byte(text))
+	code, err := qr.Encode(text, qr.M)
 	if err != nil {
 		return NewAuthenticator{}, fmt.Errorf("drawing a QR code: the issuer and label are too long")
 	}

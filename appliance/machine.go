@@ -71,6 +71,9 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 
 // proposeAccount commits an account command and returns what the core said of it.
 func (s *Service) proposeAccount(ctx context.Context, cmd *account.Command) (account.Result, uint64, error) {
+	if err := cmd.Validate(); err != nil {
+		return account.Result{}, 0, &InvalidError{Field: "request", Reason: err.Error()}
+	}
 	encoded := append(make([]byte, 0, 512), accountCommand)
 	committed, err := s.engine.Propose(ctx, append(encoded, account.EncodeCommand(cmd)...))
 	if err != nil {

@@ -69,7 +69,7 @@ func fillOne(ctx context.Context, node *cluster.Raft, i int64) error {
 	create, enrol := command, command
 	create.Create = &account.Create{}
 	enrol.Enrol = &account.Enrol{Door: account.SealedDoor, Credential: account.Credential{
-		ID: "filler", Kind: account.Authenticator, SeedVersion: 1, KeyVersion: 1, Seed: random(110),
+		ID: "filler", Kind: account.Device, SeedVersion: 1, KeyVersion: 1, Seed: random(110), PublicKey: random(91),
 		Params: otp.Params{Mode: otp.TOTP, Hash: otp.SHA1, Digits: 6, Period: 30},
 	}}
 	for _, c := range []*account.Command{&create, &enrol} {

@@ -222,12 +222,12 @@ func (b *bencher) create(ctx context.Context, n int) error {
 func (b *bencher) rightCodes(ctx context.Context, callers, n int) (rows []row, err error) {
 	accounts := b.accounts[b.unused : b.unused+n]
 	b.unused += n
-	conns, err := b.connect(callers)
-	defer closeAll(conns)
+	step, err := freshStep(ctx)
 	if err != nil {
 		return nil, err
 	}
-	step, err := freshStep(ctx)
+	conns, err := b.connect(callers)
+	defer closeAll(conns)
 	if err != nil {
 		return nil, err
 	}
