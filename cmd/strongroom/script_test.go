@@ -18,6 +18,8 @@ import (
 // The scripts in testdata/script are the tests of the command line and its documentation. They run the real binary on
 // real SoftHSM tokens.
 
+const scriptDeadline = 2 * time.Minute
+
 const softHSM = "/usr/lib/softhsm/libsofthsm2.so"
 
 func TestMain(m *testing.M) {
@@ -31,6 +33,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
+		Deadline:           time.Now().Add(scriptDeadline), // a script that hangs says where
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("SOFTHSM", softHSM)
