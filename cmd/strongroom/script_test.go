@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("SOFTHSM", softHSM)
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector's second at each program's end
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
