@@ -57,7 +57,31 @@ func Open(_ context.Context, c Config) (*Backend, error) {
 		_ = b.Close()
 		return nil, err
 	}
+	if err := b.dropUsedTransportKey(); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
 	return b, nil
+}
+
+// dropUsedTransportKey ends a transport key that a crash in ImportFrom left behind: its one use is over once the wrapping
+// key is in.
+func (b *Backend) dropUsedTransportKey() error {
+	opened, err := b.OpenSession(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = opened.Close() }()
+	s := opened.(*session)
+	p, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer s.leave()
+	if versions, err := s.wrappingVersions(p); err != nil || len(versions) == 0 {
+		return err
+	}
+	return s.destroyLabelled(p, transportLabel)
 }
 
 // start finds the token and logs in.
