@@ -1,8 +1,24 @@
 package firmwaresim
 
 import (
+	"fmt"
 	"os"
 	"testing"
 )
 
-func TestMain(m *testing.M) { os.Exit(Main(m)) }
+// holdVariable has the test program start a child, tell its pid, and wait to be killed.
+const holdVariable = "FIRMWARESIM_TEST_HOLD"
+
+func TestMain(m *testing.M) {
+	if log := os.Getenv(holdVariable); log != "" {
+		p, err := start("/bin/sleep", log, "600")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(p.cmd.Process.Pid)
+		<-p.done
+		os.Exit(1)
+	}
+	os.Exit(Main(m))
+}

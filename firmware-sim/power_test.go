@@ -1,13 +1,17 @@
 package firmwaresim
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // program is a node that is a shell script.
@@ -55,36 +59,63 @@ func TestGroupEndsWithTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := func() string {
-		raw, err := os.ReadFile("/proc/" + pid + "/stat")
-		if err != nil {
-			return "gone"
-		}
-		_, rest, _ := strings.Cut(string(raw), ") ")
-		return rest[:1]
-	}
-	await := func(want ...string) {
-		t.Helper()
-		err := poll(t.Context(), never, func(context.Context) error {
-			for _, w := range want {
-				if state() == w {
-					return nil
-				}
-			}
-			return errors.New("the helper is " + state())
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := p.signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	await("T")
+	awaitState(t, pid, "T")
+	// A stopped group whose last parent ends is hung up by the kernel: it has to run for us to be the ones who end it.
+	if err := p.signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	awaitState(t, pid, "S")
 	if err := syscall.Kill(p.cmd.Process.Pid, syscall.SIGKILL); err != nil { // the program alone
 		t.Fatal(err)
 	}
-	await("gone", "Z") // a zombie's reaping is init's
+	awaitState(t, pid, "gone", "Z") // a zombie's reaping is init's
+}
+
+// Nodes end with the program that holds them, also when that is killed and can't do anything about it.
+func TestChildrenEndWithTheirParent(t *testing.T) {
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), holdVariable+"="+filepath.Join(t.TempDir(), "log"))
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	child := strings.TrimSpace(line)
+	if err == nil {
+		awaitState(t, child, "S")
+	}
+	if killed := parent.Process.Kill(); err != nil || killed != nil {
+		t.Fatal(err, killed)
+	}
+	_ = parent.Wait() // it was killed
+	awaitState(t, child, "gone", "Z")
+}
+
+// awaitState waits until a process is in one of these states (proc(5)), or gone.
+func awaitState(t *testing.T, pid string, want ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := poll(ctx, never, func(context.Context) error {
+		state := "gone"
+		if raw, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil {
+			_, rest, _ := strings.Cut(string(raw), ") ")
+			state = rest[:1]
+		}
+		if !slices.Contains(want, state) {
+			return errors.New("it is " + state)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("process %s: %v", pid, err)
+	}
 }
 
 func TestChassisThatIsOff(t *testing.T) {
