@@ -2,6 +2,9 @@ package appliance
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +18,8 @@ const (
 	reconcileEvery = time.Second
 	// addTimeout bounds how long one new member may hold up the next: it has to fetch the whole state.
 	addTimeout = 10 * time.Minute
+	// reachTimeout bounds the look whether a new member listens.
+	reachTimeout = 2 * time.Second
 )
 
 // Run does a node's own upkeep until ctx ends: it installs the cluster's keys once they have been replicated, drops the
@@ -102,26 +107,32 @@ func (s *Service) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var problems []error // one member's must not keep the others waiting
 	for _, m := range members {
 		voter, known := inRaft[m.ID]
 		switch {
 		case m.Retired && known:
 			if err := s.members.RemoveNode(ctx, m.ID); err != nil {
-				return err
+				problems = append(problems, err)
+				continue
 			}
 			s.log.Info("removed a node", "node", m.ID)
 		case !m.Retired && !voter:
-			if err := s.add(ctx, m); err != nil {
-				return err
-			}
+			problems = append(problems, s.add(ctx, m))
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
-// add marks the member as joined before Raft hears of it: an id that may have voted is never given again.
+// add marks the member as joined before Raft hears of it: an id that may have voted is never given again. Nobody listens
+// at its address before it has its identity on disk: a join whose answer was lost costs no id.
 func (s *Service) add(ctx context.Context, m member) error {
 	if !m.Joined {
+		probe, err := (&net.Dialer{Timeout: reachTimeout}).DialContext(ctx, "tcp", m.ClusterAddr)
+		if err != nil {
+			return fmt.Errorf("waiting for node %s: %w", m.ID, err)
+		}
+		_ = probe.Close()
 		if _, _, err := s.proposeEstate(ctx, estate{Joined: &joined{ID: m.ID}}); err != nil {
 			return err
 		}
