@@ -33,7 +33,8 @@ func (a *API) registerAccounts(h huma.API) {
 		func(ctx context.Context, in *struct {
 			AccountPath
 			IdempotencyKey
-		}) (*accountOutput, error) {
+		},
+		) (*accountOutput, error) {
 			e := exchangeOf(ctx)
 			info, created, err := a.service.PutAccount(ctx, e.caller, e.idempotencyKey, in.Account)
 			if err != nil {
@@ -60,7 +61,8 @@ func (a *API) registerAccounts(h huma.API) {
 		func(ctx context.Context, in *struct {
 			AccountPath
 			IdempotencyKey
-		}) (*empty, error) {
+		},
+		) (*empty, error) {
 			e := exchangeOf(ctx)
 			if err := a.service.DeleteAccount(ctx, e.caller, e.idempotencyKey, in.Account); err != nil {
 				return nil, failed(ctx, err)

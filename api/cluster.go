@@ -35,7 +35,8 @@ func (a *API) registerCluster(h huma.API) {
 		func(ctx context.Context, in *struct {
 			From int64 `query:"from" minimum:"0" doc:"Index of the first entry." default:"0"`
 			N    int   `query:"n" minimum:"1" maximum:"512" doc:"How many." default:"100"`
-		}) (*struct{ Body wire.LogEntries }, error) {
+		},
+		) (*struct{ Body wire.LogEntries }, error) {
 			entries, err := a.service.LogEntries(ctx, in.From, min(in.N, maxEntries))
 			if err != nil {
 				return nil, failed(ctx, err)

@@ -38,7 +38,8 @@ func (a *API) registerCredentials(h huma.API) {
 			AccountPath
 			DevicePath
 			IdempotencyKey
-		}) (*empty, error) {
+		},
+		) (*empty, error) {
 			return a.removeCredential(ctx, in.Account, in.Device)
 		})
 
@@ -55,7 +56,8 @@ func (a *API) registerCredentials(h huma.API) {
 			AccountPath
 			AuthenticatorPath
 			IdempotencyKey
-		}) (*empty, error) {
+		},
+		) (*empty, error) {
 			return a.removeCredential(ctx, in.Account, in.Authenticator)
 		})
 }
@@ -64,7 +66,8 @@ func (a *API) enrolDevice(ctx context.Context, in *struct {
 	AccountPath
 	IdempotencyKey
 	Body wire.DeviceRequest
-}) (*struct{ Body wire.EnrolledDevice }, error) {
+},
+) (*struct{ Body wire.EnrolledDevice }, error) {
 	e, r := exchangeOf(ctx), in.Body
 	if err := checkTexts("name", r.Name, "model", r.Model, "serial", r.Serial, "platform", r.Platform, "system_version", r.SystemVersion); err != nil {
 		return nil, failed(ctx, err)
@@ -89,7 +92,8 @@ func (a *API) addAuthenticator(ctx context.Context, in *struct {
 	AccountPath
 	IdempotencyKey
 	Body wire.AuthenticatorRequest
-}) (*struct{ Body wire.NewAuthenticator }, error) {
+},
+) (*struct{ Body wire.NewAuthenticator }, error) {
 	e := exchangeOf(ctx)
 	if err := checkTexts("issuer", in.Body.Issuer, "label", in.Body.Label); err != nil {
 		return nil, failed(ctx, err)

@@ -53,7 +53,8 @@ func (a *API) registerHealth(h huma.API) {
 		func(ctx context.Context, _ *empty) (*struct {
 			Status int
 			Body   wire.Readiness
-		}, error) {
+		}, error,
+		) {
 			answer, status := a.ready(ctx), http.StatusOK
 			if !answer.Ready {
 				status = http.StatusServiceUnavailable

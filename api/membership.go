@@ -53,7 +53,8 @@ func (a *API) registerMembership(h huma.API) {
 		"Repeating it is harmless.", http.StatusNoContent),
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" maxLength:"64" example:"n3"`
-		}) (*empty, error) {
+		},
+		) (*empty, error) {
 			if err := a.service.RemoveNode(ctx, exchangeOf(ctx).caller, in.ID); err != nil {
 				return nil, failed(ctx, err)
 			}

@@ -85,16 +85,26 @@ func TestSecretsAreNotEchoed(t *testing.T) {
 		o := s.client(t, asOperator)
 		verify, apps := "POST /v1/accounts/alice/verifications", "POST /v1/accounts/alice/authenticators"
 		for _, tc := range [][2]string{
-			{verify, `{"code":"` + secret + `"}`}, {verify, `{"code":` + secret + `}`}, {verify, `{"` + secret + `":1}`},
-			{verify, `{"code":["` + secret + `"]}`}, {verify, `{"code":"1","device":"` + secret + ` "}`}, {verify, secret},
-			{verify, `{"code":"` + secret + `"`}, {verify, `{"code":"` + strings.Repeat(secret, 20) + `"}`}, {verify, `{"code":` + secret + `x}`},
-			{verify, `{"code":"123456","code":"` + secret + `"}`}, {verify, `{"code":"123456"}` + secret},
-			{apps, `{"uri":"otpauth://totp/a?secret=` + secret + `","label":"x"}`}, {apps, `{"uri":{"` + secret + `":1}}`},
-			{apps, `{"uri":"` + strings.Repeat(secret, 400) + `"}`}, {apps, `{"params":{"algorithm":"` + secret + `"}}`},
+			{verify, `{"code":"` + secret + `"}`},
+			{verify, `{"code":` + secret + `}`},
+			{verify, `{"` + secret + `":1}`},
+			{verify, `{"code":["` + secret + `"]}`},
+			{verify, `{"code":"1","device":"` + secret + ` "}`},
+			{verify, secret},
+			{verify, `{"code":"` + secret + `"`},
+			{verify, `{"code":"` + strings.Repeat(secret, 20) + `"}`},
+			{verify, `{"code":` + secret + `x}`},
+			{verify, `{"code":"123456","code":"` + secret + `"}`},
+			{verify, `{"code":"123456"}` + secret},
+			{apps, `{"uri":"otpauth://totp/a?secret=` + secret + `","label":"x"}`},
+			{apps, `{"uri":{"` + secret + `":1}}`},
+			{apps, `{"uri":"` + strings.Repeat(secret, 400) + `"}`},
+			{apps, `{"params":{"algorithm":"` + secret + `"}}`},
 			{apps + "/a1/resynchronisations", `{"first":"` + secret + `","second":"` + secret + `"}`},
 			{"POST /v1/join", `{"token":"` + secret + `","x":"` + secret + `"}`},
 			{"POST /v1/join", `{"token":` + secret + `}`},
-			{verify + "?" + secret + "=" + secret, `{"code":"123456"}`}, {apps + "?" + secret + "=" + secret, `{}`},
+			{verify + "?" + secret + "=" + secret, `{"code":"123456"}`},
+			{apps + "?" + secret + "=" + secret, `{}`},
 		} {
 			for _, who := range []int{0, 1} {
 				client := c

@@ -119,8 +119,10 @@ func TestJoinOverTheWire(t *testing.T) {
 	s := serve(t, Config{Service: service}, false)
 	pin := sha256.Sum256(s.root.Raw)
 	token := "srjoin1_" + base64.RawURLEncoding.EncodeToString(append(pin[:], make([]byte, 16)...))
-	r := wire.JoinRequest{Token: wire.NewSecret(token), NodeID: "n2", ClusterAddr: "h:1", APIAddr: "h:2", IdentityKey: []byte{1},
-		LogKey: []byte{1}, TransportKey: []byte{1}}
+	r := wire.JoinRequest{
+		Token: wire.NewSecret(token), NodeID: "n2", ClusterAddr: "h:1", APIAddr: "h:2", IdentityKey: []byte{1},
+		LogKey: []byte{1}, TransportKey: []byte{1},
+	}
 	w, err := client.Join(t.Context(), []string{s.addr}, r)
 	if err != nil || w.ClusterID != "c1" {
 		t.Fatalf("got %+v, %v", w, err)
@@ -145,8 +147,10 @@ func TestShutdown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- (&Server{API: a, Listener: listener, Metrics: metricsListener,
-			TLS: ServerTLS(func() (*tls.Certificate, error) { return &own, nil }, s.root)}).Run(ctx)
+		ended <- (&Server{
+			API: a, Listener: listener, Metrics: metricsListener,
+			TLS: ServerTLS(func() (*tls.Certificate, error) { return &own, nil }, s.root),
+		}).Run(ctx)
 	}()
 	c := s.client(t, asFrontend)
 	answered := make(chan reply, 1)

@@ -34,7 +34,8 @@ func (a *API) registerTenants(h huma.API) {
 		func(ctx context.Context, in *struct {
 			TenantPath
 			Body wire.Policy
-		}) (*policyOutput, error) {
+		},
+		) (*policyOutput, error) {
 			p := appliancePolicy(in.Body)
 			if err := a.service.SetPolicy(ctx, exchangeOf(ctx).caller, in.Tenant, p); err != nil {
 				return nil, failed(ctx, err)

@@ -21,7 +21,8 @@ func (a *API) registerVerifications(h huma.API) {
 			AccountPath
 			IdempotencyKey
 			Body wire.VerifyRequest
-		}) (*verificationOutput, error) {
+		},
+		) (*verificationOutput, error) {
 			return output(a.verify(ctx, in.Account, in.Body))(ctx)
 		})
 	if !a.plain {
@@ -37,7 +38,8 @@ func (a *API) registerVerifications(h huma.API) {
 			AuthenticatorPath
 			IdempotencyKey
 			Body wire.ResyncRequest
-		}) (*verificationOutput, error) {
+		},
+		) (*verificationOutput, error) {
 			return output(a.resynchronise(ctx, in.Account, in.Authenticator, in.Body))(ctx)
 		})
 }

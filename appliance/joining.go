@@ -117,11 +117,13 @@ func (s *Service) Join(ctx context.Context, r JoinRequest) (JoinResponse, error)
 	if err != nil {
 		return JoinResponse{}, err
 	}
-	result, _, err := s.proposeEstate(ctx, estate{Actor: spiffe(info.TrustDomain, Node.String(), r.NodeID).String(),
+	result, _, err := s.proposeEstate(ctx, estate{
+		Actor: spiffe(info.TrustDomain, Node.String(), r.NodeID).String(),
 		Admit: &admit{Token: hash, Member: member{
 			ID: r.NodeID, ClusterAddr: r.ClusterAddr, APIAddr: r.APIAddr, IdentityKey: r.IdentityKey, LogKey: r.LogKey,
 			Serial: r.ModuleSerial, Module: r.ModuleDetails,
-		}}})
+		}},
+	})
 	if err != nil {
 		return JoinResponse{}, err
 	}

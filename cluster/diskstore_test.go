@@ -78,8 +78,10 @@ func TestGuardedStorePoisons(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				faulty := &faultyLog{logStore: inmemLog{raft.NewInmemStore()}, write: write}
 				var fatal []error
-				g := &guardedStore{logStore: faulty, deadline: 3 * time.Second, fatal: func(err error) { fatal = append(fatal, err) },
-					never: make(chan struct{})}
+				g := &guardedStore{
+					logStore: faulty, deadline: 3 * time.Second, fatal: func(err error) { fatal = append(fatal, err) },
+					never: make(chan struct{}),
+				}
 				begin := time.Now()
 				if err := g.StoreLog(logEntry(1, 1)); err == nil {
 					t.Fatal("the write succeeded")

@@ -251,8 +251,10 @@ func TestWhoMayConnect(t *testing.T) {
 		"a front-end":                  {c.ca.issue("spiffe://" + trustDomain + "/frontend/acme/n1"), cluster.ALPNForward, 0, false},
 		"another trust domain":         {c.ca.issue("spiffe://other.test/node/n1"), cluster.ALPNForward, 0, false},
 		"an id that looks like a path": {c.ca.issue("spiffe://" + trustDomain + "/node/x/../n1"), cluster.ALPNForward, 0, false},
-		"two identities": {c.ca.issue("spiffe://"+trustDomain+"/node/n1", "spiffe://"+trustDomain+"/node/n2"),
-			cluster.ALPNForward, 0, false},
+		"two identities": {
+			c.ca.issue("spiffe://"+trustDomain+"/node/n1", "spiffe://"+trustDomain+"/node/n2"),
+			cluster.ALPNForward, 0, false,
+		},
 		"another protocol": {c.ca.node("n1"), "h2", 0, false},
 	} {
 		if err := dialAs(t, n.address, tc.cert, tc.alpn, tc.max); (err == nil) != tc.ok {
@@ -278,8 +280,10 @@ func TestWhoMayAnswer(t *testing.T) {
 			if err != nil {
 				return
 			}
-			conn := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{*c.ca.node("n2")}, ClientAuth: tls.RequestClientCert,
-				NextProtos: []string{cluster.ALPNForward, cluster.ALPNRaft}})
+			conn := tls.Server(raw, &tls.Config{
+				Certificates: []tls.Certificate{*c.ca.node("n2")}, ClientAuth: tls.RequestClientCert,
+				NextProtos: []string{cluster.ALPNForward, cluster.ALPNRaft},
+			})
 			_, err = io.ReadFull(conn, make([]byte, 1))
 			conn.Close()
 			select {
@@ -382,8 +386,10 @@ func TestCreateAndOpen(t *testing.T) {
 
 func TestConfigReportsEverything(t *testing.T) {
 	err := (&cluster.Config{NodeID: "No", Heartbeat: time.Nanosecond, CacheBytes: -1}).Validate()
-	for _, want := range []string{"NodeID", "DataDir", "Listen", "Certificate", "Roots", "TrustDomain", "Machine", "Heartbeat",
-		"CacheBytes"} {
+	for _, want := range []string{
+		"NodeID", "DataDir", "Listen", "Certificate", "Roots", "TrustDomain", "Machine", "Heartbeat",
+		"CacheBytes",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not reported: %v", want, err)
 		}

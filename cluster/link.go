@@ -77,8 +77,10 @@ func listen(cfg *Config) (*link, error) {
 	if advertise == "" {
 		advertise = l.Addr().String()
 	}
-	return &link{cfg: cfg, listener: l, advertise: advertise, raftConns: make(chan net.Conn), closed: make(chan struct{}),
-		slots: make(chan struct{}, maxConnections), conns: map[*peerConn]struct{}{}}, nil
+	return &link{
+		cfg: cfg, listener: l, advertise: advertise, raftConns: make(chan net.Conn), closed: make(chan struct{}),
+		slots: make(chan struct{}, maxConnections), conns: map[*peerConn]struct{}{},
+	}, nil
 }
 
 // address is how Raft names a server: who must answer, and where.
@@ -102,8 +104,10 @@ func (l *link) verify(s tls.ConnectionState, usage x509.ExtKeyUsage) (string, er
 	for _, c := range s.PeerCertificates[1:] {
 		intermediates.AddCert(c)
 	}
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: l.cfg.Roots, Intermediates: intermediates,
-		KeyUsages: []x509.ExtKeyUsage{usage}})
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: l.cfg.Roots, Intermediates: intermediates,
+		KeyUsages: []x509.ExtKeyUsage{usage},
+	})
 	if err != nil {
 		return "", fmt.Errorf("%w: %v", errPeer, err)
 	}

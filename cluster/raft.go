@@ -98,8 +98,10 @@ func openWith(ctx context.Context, cfg Config, doing string, find func(*Config) 
 
 // open starts the node whose file is id.
 func open(cfg Config, id *identity) (_ *Raft, err error) {
-	r := &Raft{cfg: cfg, id: id, queue: make(chan *proposal, queueLength), stopping: make(chan struct{}),
-		halted: make(chan struct{}), dead: make(chan struct{}), leaderChanged: make(chan struct{})}
+	r := &Raft{
+		cfg: cfg, id: id, queue: make(chan *proposal, queueLength), stopping: make(chan struct{}),
+		halted: make(chan struct{}), dead: make(chan struct{}), leaderChanged: make(chan struct{}),
+	}
 	r.life, r.endLife = context.WithCancel(context.Background())
 	var undo []func()
 	defer func() {
@@ -235,7 +237,8 @@ func (r *Raft) checkPhase(conf *raft.Config, trans raft.Transport) error {
 		}
 	case creating:
 		err := raft.BootstrapCluster(conf, r.log, r.store, snapshots{r.fsm}, trans, raft.Configuration{
-			Servers: []raft.Server{{ID: conf.LocalID, Address: trans.LocalAddr(), Suffrage: raft.Voter}}})
+			Servers: []raft.Server{{ID: conf.LocalID, Address: trans.LocalAddr(), Suffrage: raft.Voter}},
+		})
 		if err != nil {
 			return fmt.Errorf("writing the first entry: %w", err)
 		}

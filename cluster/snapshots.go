@@ -75,8 +75,10 @@ func (s snapshots) List() ([]*raft.SnapshotMeta, error) {
 
 // raft is the meta in Raft's terms.
 func (m *meta) raft(id string) *raft.SnapshotMeta {
-	return &raft.SnapshotMeta{Version: raft.SnapshotVersionMax, ID: id, Index: m.at.index, Term: m.at.term,
-		Configuration: m.config, ConfigurationIndex: m.configIndex}
+	return &raft.SnapshotMeta{
+		Version: raft.SnapshotVersionMax, ID: id, Index: m.at.index, Term: m.at.term,
+		Configuration: m.config, ConfigurationIndex: m.configIndex,
+	}
 }
 
 // Open is of raft.SnapshotStore: the state as it is now, or the id of a snapshot that arrived, for Restore.
@@ -124,7 +126,8 @@ func (o *outgoing) Close() error {
 
 // Create is of raft.SnapshotStore, for snapshots that this node takes and for those that arrive.
 func (s snapshots) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, configIndex uint64,
-	_ raft.Transport) (raft.SnapshotSink, error) {
+	_ raft.Transport,
+) (raft.SnapshotSink, error) {
 	return &sink{store: s, at: position{index, term}, configIndex: configIndex}, nil
 }
 

@@ -34,8 +34,10 @@ type MemberStatus struct {
 // Status tells how this node sees things now. It asks nobody.
 func (r *Raft) Status() Status {
 	_, leader := r.raft.LeaderWithID()
-	s := Status{ID: r.cfg.NodeID, State: r.state(), Leader: string(leader), Term: r.raft.CurrentTerm(),
-		Commit: r.raft.CommitIndex(), Applied: r.fsm.progress.now()}
+	s := Status{
+		ID: r.cfg.NodeID, State: r.state(), Leader: string(leader), Term: r.raft.CurrentTerm(),
+		Commit: r.raft.CommitIndex(), Applied: r.fsm.progress.now(),
+	}
 	s.LogSize, s.Root, _ = r.Log().Head() // of a node that stops: zero
 	s.FreeBytes, _ = freeBytes(r.cfg.DataDir)
 	voters, heardOf := 0, 0

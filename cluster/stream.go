@@ -159,8 +159,11 @@ func readStream(r io.Reader, db *pebble.DB, trustDomain string, mac func([]byte)
 	if err := errors.Join(read(domain), read(fixed[:])); err != nil {
 		return h, err
 	}
-	h = streamHeader{string(domain), position{binary.BigEndian.Uint64(fixed[:]), binary.BigEndian.Uint64(fixed[8:])},
-		binary.BigEndian.Uint64(fixed[16:])}
+	h = streamHeader{
+		string(domain),
+		position{binary.BigEndian.Uint64(fixed[:]), binary.BigEndian.Uint64(fixed[8:])},
+		binary.BigEndian.Uint64(fixed[16:]),
+	}
 	if h.trustDomain != trustDomain {
 		return h, refuse("it is of the cluster %q", h.trustDomain)
 	}

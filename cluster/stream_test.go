@@ -58,7 +58,8 @@ func command(index, term uint64, commands ...string) *raft.Log {
 
 func configured(index uint64) *raft.Log {
 	return &raft.Log{Index: index, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{
-		Servers: []raft.Server{{ID: "n0", Address: "n0@127.0.0.1:1"}}})}
+		Servers: []raft.Server{{ID: "n0", Address: "n0@127.0.0.1:1"}},
+	})}
 }
 
 // filledFSM has entries 1 to 4 applied.
@@ -368,8 +369,13 @@ func FuzzReadFrame(f *testing.F) {
 
 // Errors keep their class across the wire.
 func TestOutcomesKeepTheirClass(t *testing.T) {
-	sent := []outcome{{result: Result{[]byte("data"), 7}}, {err: errNoLeader}, {err: errBusy}, {err: fmt.Errorf("%w: lost", ErrUnknown)},
-		{err: errors.New("of no class")}}
+	sent := []outcome{
+		{result: Result{[]byte("data"), 7}},
+		{err: errNoLeader},
+		{err: errBusy},
+		{err: fmt.Errorf("%w: lost", ErrUnknown)},
+		{err: errors.New("of no class")},
+	}
 	got, err := parseOutcomes(appendOutcomes(nil, sent), len(sent))
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ type slot struct {
 
 type counters struct {
 	open, inUse, waiting          atomic.Int64
-	hits, misses, evictions, lost atomic.Uint64
+	hits, misses, evictions atomic.Uint64
 	recoveries                    atomic.Uint64
 }
 

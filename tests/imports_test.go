@@ -47,8 +47,12 @@ var rules = []rule{
 // direct are rules for a package's own imports, which are named exactly.
 var direct = []rule{
 	{"appliance/account", impure, nil, "same command + same state = same result on every node"},
-	{"appliance/otp", []string{"crypto/rand", "math/rand", "math/rand/v2", "os", "net", "net/http", "sync", "log", "os/exec"}, nil,
-		"the arithmetic is pure"},
+	{
+		"appliance/otp",
+		[]string{"crypto/rand", "math/rand", "math/rand/v2", "os", "net", "net/http", "sync", "log", "os/exec"},
+		nil,
+		"the arithmetic is pure",
+	},
 }
 
 func TestImportsPointInward(t *testing.T) {

@@ -80,6 +80,8 @@ func (c *Client) Verify(ctx context.Context, account string, r wire.VerifyReques
 // Resynchronise finds an authenticator again by two consecutive codes.
 func (c *Client) Resynchronise(ctx context.Context, account, authenticator string, r wire.ResyncRequest) (wire.Verification, error) {
 	var v wire.Verification
-	return v, c.do(ctx, call{method: http.MethodPost, path: accountPath(account, "authenticators", authenticator, "resynchronisations"),
-		body: r, repeat: keyed, answer: &v})
+	return v, c.do(ctx, call{
+		method: http.MethodPost, path: accountPath(account, "authenticators", authenticator, "resynchronisations"),
+		body: r, repeat: keyed, answer: &v,
+	})
 }

@@ -53,8 +53,10 @@ func (c *Client) IssueCertificate(ctx context.Context, r wire.CertificateRequest
 // outcome is unknown: a token that nobody saw runs out.
 func (c *Client) CreateJoinToken(ctx context.Context, lifetime time.Duration) (wire.JoinToken, error) {
 	var t wire.JoinToken
-	return t, c.do(ctx, call{method: http.MethodPost, path: "/v1/join-tokens",
-		body: wire.JoinTokenRequest{Lifetime: int64(lifetime / time.Second)}, answer: &t})
+	return t, c.do(ctx, call{
+		method: http.MethodPost, path: "/v1/join-tokens",
+		body: wire.JoinTokenRequest{Lifetime: int64(lifetime / time.Second)}, answer: &t,
+	})
 }
 
 // RemoveNode takes a node out of the cluster. Repeating it is harmless.

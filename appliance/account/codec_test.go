@@ -42,8 +42,10 @@ var goldenStates = map[string]*State{
 		Attempts: Attempts{Failures: 34, Charge: 10200, Delays: 2, Last: start + 90*second, RetryAt: start + 210*second},
 		Requests: Requests{
 			{ID: requestID(1), Operation: requestVerify, Outcome: Accepted, Credential: "phone", Entry: 1000, Time: start},
-			{ID: requestID(2), Operation: requestRemove, Fingerprint: 0x0102030405060708, Outcome: NotFound, Entry: 1001,
-				Time: start + 90*second},
+			{
+				ID: requestID(2), Operation: requestRemove, Fingerprint: 0x0102030405060708, Outcome: NotFound, Entry: 1001,
+				Time: start + 90*second,
+			},
 		},
 	},
 }
@@ -69,8 +71,10 @@ var goldenCommands = map[string]*Command{
 	}),
 	"command-remove": goldenCommand(func(c *Command) { c.Remove = &Remove{Credential: "phone"} }),
 	"command-verify": goldenCommand(func(c *Command) {
-		c.Verify = &Verify{Keys: 0x303132333436, Device: "phone", Evaluated: true, MACs: 3,
-			Matches: []Match{{Credential: "phone", Step: 58907520}}}
+		c.Verify = &Verify{
+			Keys: 0x303132333436, Device: "phone", Evaluated: true, MACs: 3,
+			Matches: []Match{{Credential: "phone", Step: 58907520}},
+		}
 	}),
 	"command-resync": goldenCommand(func(c *Command) {
 		c.Resync = &Resync{Keys: 0x303132333436, Credential: "token", Evaluated: true, Matches: []otp.Step{7}, MACs: 101}
@@ -279,8 +283,10 @@ func BenchmarkVerify(b *testing.B) {
 			}},
 		}
 		for i := range requests {
-			s.Requests = append(s.Requests, Request{ID: requestID(byte(i)), Operation: requestVerify, Outcome: Accepted,
-				Credential: "abcdefghijklmnop", Entry: 1 << 30, Time: start})
+			s.Requests = append(s.Requests, Request{
+				ID: requestID(byte(i)), Operation: requestVerify, Outcome: Accepted,
+				Credential: "abcdefghijklmnop", Entry: 1 << 30, Time: start,
+			})
 		}
 		w := &world{t: b, state: s, now: start}
 		c := w.verify(w.current("abcdefghijklmnop"))

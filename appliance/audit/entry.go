@@ -179,9 +179,11 @@ func ParseEntry(b []byte) (*Entry, error) {
 	if w.Index < 0 || w.Time < 0 {
 		return nil, fmt.Errorf("%w: a negative index or time", ErrEntry)
 	}
-	e := &Entry{Index: w.Index, Time: w.Time, Tenant: w.Tenant, Account: w.Account, Actor: w.Actor, Request: w.Request,
+	e := &Entry{
+		Index: w.Index, Time: w.Time, Tenant: w.Tenant, Account: w.Account, Actor: w.Actor, Request: w.Request,
 		Operation: w.Operation, Key: w.Key, Subject: w.Subject, KeyVersion: w.KeyVersion, MACs: w.MACs, Outcome: w.Outcome, Node: w.Node,
-		Module: w.Module}
+		Module: w.Module,
+	}
 	// The JSON package is lenient about order, case, space, escapes and repeats; one comparison refuses all of that.
 	if !bytes.Equal(b, e.AppendJSON(make([]byte, 0, len(b)))) {
 		return nil, fmt.Errorf("%w: it isn't written the one way", ErrEntry)

@@ -43,8 +43,10 @@ func TestEntryGolden(t *testing.T) {
 func TestEntryStaysBelowItsBound(t *testing.T) {
 	for _, fill := range []string{"\x01", "\xff", "🔑", "a", "\xf0\x9f", "é\xff"} {
 		s := strings.Repeat(fill, 70_000)
-		e := &Entry{Index: 1<<63 - 1, Time: 1<<63 - 1, Tenant: s, Account: s, Actor: s, Request: s, Operation: s, Key: s,
-			Subject: s, KeyVersion: 1<<32 - 1, MACs: 1<<32 - 1, Outcome: s, Node: s, Module: s}
+		e := &Entry{
+			Index: 1<<63 - 1, Time: 1<<63 - 1, Tenant: s, Account: s, Actor: s, Request: s, Operation: s, Key: s,
+			Subject: s, KeyVersion: 1<<32 - 1, MACs: 1<<32 - 1, Outcome: s, Node: s, Module: s,
+		}
 		b := e.AppendJSON(nil)
 		if len(b) > MaxEntry {
 			t.Errorf("filled with %q: %d bytes", fill, len(b))

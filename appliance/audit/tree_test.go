@@ -49,7 +49,6 @@ func TestTreeRFC6962Vectors(t *testing.T) {
 // storedTree keeps all hashes of a tree for golang.org/x/mod/sumdb/tlog.
 type storedTree struct {
 	hashes []tlog.Hash
-	size   int64
 }
 
 func (s *storedTree) ReadHashes(at []int64) ([]tlog.Hash, error) {

@@ -18,36 +18,75 @@ func TestParseURI(t *testing.T) {
 	}{
 		{"otpauth://totp/Example:alice@google.com?secret=JBSWY3DPEHPK3PXP&issuer=Example", // the format's own example
 			Params{TOTP, SHA1, 6, 30}, "Example", "alice@google.com", 0, "Hello!\xde\xad\xbe\xef"},
-		{"otpauth://totp/ACME%20Co:john.doe@email.com?secret=HXDMVJECJJWSRB3HWIZR4IFUGFTMXBOZ&issuer=ACME%20Co&algorithm=SHA1&digits=6&period=30",
-			Params{TOTP, SHA1, 6, 30}, "ACME Co", "john.doe@email.com", 0, "=\xc6\xca\xa4\x82Jm(\x87g\xb23\x1e \xb41f\xcb\x85\xd9"},
-		{"otpauth://totp/Big%20Corporation%3A%20alice%40bigco.com?secret=" + twenty,
-			Params{TOTP, SHA1, 6, 30}, "Big Corporation", "alice@bigco.com", 0, "12345678901234567890"},
-		{"otpauth://totp/alice?secret=" + twenty + "&algorithm=SHA256&digits=8&period=60",
-			Params{TOTP, SHA256, 8, 60}, "", "alice", 0, "12345678901234567890"},
-		{"otpauth://hotp/X:bob?secret=" + twenty + "&counter=42&digits=7&algorithm=SHA512",
-			Params{HOTP, SHA512, 7, 0}, "X", "bob", 42, "12345678901234567890"},
+		{
+			"otpauth://totp/ACME%20Co:john.doe@email.com?secret=HXDMVJECJJWSRB3HWIZR4IFUGFTMXBOZ&issuer=ACME%20Co&algorithm=SHA1&digits=6&period=30",
+			Params{TOTP, SHA1, 6, 30},
+			"ACME Co", "john.doe@email.com", 0, "=\xc6\xca\xa4\x82Jm(\x87g\xb23\x1e \xb41f\xcb\x85\xd9",
+		},
+		{
+			"otpauth://totp/Big%20Corporation%3A%20alice%40bigco.com?secret=" + twenty,
+			Params{TOTP, SHA1, 6, 30},
+			"Big Corporation", "alice@bigco.com", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://totp/alice?secret=" + twenty + "&algorithm=SHA256&digits=8&period=60",
+			Params{TOTP, SHA256, 8, 60},
+			"", "alice", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://hotp/X:bob?secret=" + twenty + "&counter=42&digits=7&algorithm=SHA512",
+			Params{HOTP, SHA512, 7, 0},
+			"X", "bob", 42, "12345678901234567890",
+		},
 		{"otpauth://hotp/bob?secret=" + twenty + "&counter=0&period=30", // a period that decides nothing
 			Params{HOTP, SHA1, 6, 0}, "", "bob", 0, "12345678901234567890"},
-		{"OTPAUTH://TOTP/a?secret=" + strings.ToLower(twenty),
-			Params{TOTP, SHA1, 6, 30}, "", "a", 0, "12345678901234567890"},
-		{"otpauth://totp/a?secret=gezd+gnbv%20gy3t-qojq+gezd+gnbv+gy3t+qojq",
-			Params{TOTP, SHA1, 6, 30}, "", "a", 0, "12345678901234567890"},
-		{"otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGE%3D%3D%3D%3D%3D%3D",
-			Params{TOTP, SHA1, 6, 30}, "", "a", 0, "12345678901"},
-		{"otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGE======",
-			Params{TOTP, SHA1, 6, 30}, "", "a", 0, "12345678901"},
+		{
+			"OTPAUTH://TOTP/a?secret=" + strings.ToLower(twenty),
+			Params{TOTP, SHA1, 6, 30},
+			"", "a", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://totp/a?secret=gezd+gnbv%20gy3t-qojq+gezd+gnbv+gy3t+qojq",
+			Params{TOTP, SHA1, 6, 30},
+			"", "a", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGE%3D%3D%3D%3D%3D%3D",
+			Params{TOTP, SHA1, 6, 30},
+			"", "a", 0, "12345678901",
+		},
+		{
+			"otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGE======",
+			Params{TOTP, SHA1, 6, 30},
+			"", "a", 0, "12345678901",
+		},
 		{"otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGF", // bits left over
 			Params{TOTP, SHA1, 6, 30}, "", "a", 0, "12345678901"},
-		{"otpauth://totp/a?secret=" + twenty + "A",
-			Params{TOTP, SHA1, 6, 30}, "", "a", 0, "12345678901234567890"},
-		{"otpauth://totp/a?algorithm=HmacSHA256&image=https%3A%2F%2Fx%2Fy.png&color=red&secret=" + twenty,
-			Params{TOTP, SHA256, 6, 30}, "", "a", 0, "12345678901234567890"},
-		{"otpauth://totp/a?algorithm=sha-512&secret=" + twenty,
-			Params{TOTP, SHA512, 6, 30}, "", "a", 0, "12345678901234567890"},
-		{"otpauth://totp/Z%C3%BCrich:J%C3%B6rg%2F1?issuer=Z%C3%BCrich&secret=" + twenty,
-			Params{TOTP, SHA1, 6, 30}, "Zürich", "Jörg/1", 0, "12345678901234567890"},
-		{"otpauth://totp/alice?issuer=Only+here&secret=" + twenty,
-			Params{TOTP, SHA1, 6, 30}, "Only here", "alice", 0, "12345678901234567890"},
+		{
+			"otpauth://totp/a?secret=" + twenty + "A",
+			Params{TOTP, SHA1, 6, 30},
+			"", "a", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://totp/a?algorithm=HmacSHA256&image=https%3A%2F%2Fx%2Fy.png&color=red&secret=" + twenty,
+			Params{TOTP, SHA256, 6, 30},
+			"", "a", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://totp/a?algorithm=sha-512&secret=" + twenty,
+			Params{TOTP, SHA512, 6, 30},
+			"", "a", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://totp/Z%C3%BCrich:J%C3%B6rg%2F1?issuer=Z%C3%BCrich&secret=" + twenty,
+			Params{TOTP, SHA1, 6, 30},
+			"Zürich", "Jörg/1", 0, "12345678901234567890",
+		},
+		{
+			"otpauth://totp/alice?issuer=Only+here&secret=" + twenty,
+			Params{TOTP, SHA1, 6, 30},
+			"Only here", "alice", 0, "12345678901234567890",
+		},
 	} {
 		u, err := ParseURI(c.uri)
 		if err != nil {

@@ -98,8 +98,10 @@ func askCluster(ctx context.Context, nodes []string, config *tls.Config) (*clust
 	if err != nil {
 		return nil, err
 	}
-	s := &clusterStatus{ClusterID: seen.ClusterID, Leader: seen.Leader, Term: seen.Term, LogSize: seen.LogSize,
-		LogRoot: seen.LogRoot, Nodes: make([]nodeStatus, len(seen.Members))}
+	s := &clusterStatus{
+		ClusterID: seen.ClusterID, Leader: seen.Leader, Term: seen.Term, LogSize: seen.LogSize,
+		LogRoot: seen.LogRoot, Nodes: make([]nodeStatus, len(seen.Members)),
+	}
 	quorum := make([]bool, len(seen.Members))
 	var asking sync.WaitGroup
 	for i, m := range seen.Members {
