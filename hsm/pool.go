@@ -62,9 +62,9 @@ type slot struct {
 }
 
 type counters struct {
-	open, inUse, waiting          atomic.Int64
+	open, inUse, waiting    atomic.Int64
 	hits, misses, evictions atomic.Uint64
-	recoveries                    atomic.Uint64
+	recoveries              atomic.Uint64
 }
 
 // NewPool makes a pool over an open backend, which it closes in the end. Start has to be called.
