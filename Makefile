@@ -13,6 +13,7 @@ export CGO_ENABLED := 1
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS   := -X main.version=$(VERSION)
 TESTFLAGS ?=
+BENCHFLAGS ?=
 FUZZTIME  ?= 10s
 SOAKTIME  ?= 10m
 RACK      ?= run
@@ -46,11 +47,16 @@ fmt: go-version ## Format the code
 
 .PHONY: bench
 bench: install-run build ## Measure verifications over mutual TLS against three nodes on this machine
-	go run ./tests/bench
+	go run ./tests/bench $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: install-test go-version ## Fuzz every parser for FUZZTIME each (default 10s)
 	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: soak
+soak: install-run build ## Break nodes for SOAKTIME (default 10m) while codes are sent to all of them at once
+	STRONGROOM_BINARY=$(CURDIR)/bin/strongroom STRONGROOM_SOAK=$(SOAKTIME) \
+		go test -tags soak -count=1 -v -timeout 0 -run TestSoak ./firmware-sim
 
 .PHONY: clean
 clean: ## Remove what was built (./run stays: it has a cluster's state; remove it by hand)
