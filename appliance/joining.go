@@ -105,12 +105,9 @@ func (s *Service) Join(ctx context.Context, r JoinRequest) (JoinResponse, error)
 		return JoinResponse{}, fmt.Errorf(
 			"this node has no security officer's PIN (module.so_pin_file); ask a node that has: %w", ErrUnavailable)
 	}
-	if err := s.trust(ctx, r.TransportKey); err != nil {
-		return JoinResponse{}, moduleError("marking the transport key trusted", err)
-	}
-	keys, err := s.pool.ExportTo(ctx, r.TransportKey)
+	keys, err := s.wrapTo(ctx, r.TransportKey)
 	if err != nil {
-		return JoinResponse{}, moduleError("wrapping the keys to the new node", err)
+		return JoinResponse{}, err
 	}
 	chain, err := s.certify(ctx, hsm.KeyAuthority, info.Authority,
 		nodeTemplate(info.TrustDomain, r.NodeID, s.now(), r.ClusterAddr, r.APIAddr), identityKey)
@@ -138,6 +135,21 @@ func (s *Service) Join(ctx context.Context, r JoinRequest) (JoinResponse, error)
 		ClusterID: info.ID, TrustDomain: info.TrustDomain, Certificate: pemCertificate(chain),
 		Authority: pemCertificate(info.Authority), Keys: keys,
 	}, nil
+}
+
+// wrapTo has the security officer mark a transport key trusted, and the module wrap the cluster's keys to it. The officer
+// clears away what an interrupted join left, so two joins must not meet here.
+func (s *Service) wrapTo(ctx context.Context, transportKey []byte) (hsm.KeyPackage, error) {
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	if err := s.trust(ctx, transportKey); err != nil {
+		return hsm.KeyPackage{}, moduleError("marking the transport key trusted", err)
+	}
+	keys, err := s.pool.ExportTo(ctx, transportKey)
+	if err != nil {
+		return hsm.KeyPackage{}, moduleError("wrapping the keys to the new node", err)
+	}
+	return keys, nil
 }
 
 // checkToken refuses before the hardware is asked; the core checks again when it spends the token.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,7 @@ type Service struct {
 	rand    io.Reader
 	version string
 
+	joining sync.Mutex // one joiner's key is trusted in the module at a time
 	gate    gate
 	decoys  decoys
 	estate  atomic.Pointer[clusterInfo] // set once the cluster keys are installed
