@@ -11,6 +11,7 @@ const (
 	seedDomain     = "strongroom/seed/v1"
 	keyDomain      = "strongroom/cluster-key/v1"
 	envelopeDomain = "strongroom/envelope/v1"
+	snapshotDomain = "strongroom/snapshot/v1"
 )
 
 // canonical builds bytes that can be read in one way only: every field has its length before it (four bytes, big
@@ -54,3 +55,6 @@ func (k SealedKey) Tagged() []byte {
 func EnvelopeContext(b Binding, recipient, ephemeral []byte) [sha256.Size]byte {
 	return sha256.Sum256(begin(envelopeDomain).binding(b).bytes(recipient).bytes(ephemeral))
 }
+
+// snapshotMessage is what a snapshot's MAC is over. No other message of the binding key begins like it.
+func snapshotMessage(message []byte) []byte { return begin(snapshotDomain).bytes(message) }

@@ -194,6 +194,9 @@ type Session interface {
 	InstallClusterKey(SealedKey) error
 	// KeyedMAC computes HMAC-SHA-256 with an installed cluster key (KeyCode, KeyPepper).
 	KeyedMAC(name KeyName, messages [][]byte) ([][]byte, error)
+	// BindingMAC computes HMAC-SHA-256 with the binding key, which every node's token holds from its joining on. The
+	// message begins with a domain string of its own: the Pool sees to it.
+	BindingMAC(message []byte) ([]byte, error)
 	// KeyChecks gives the check values of the wrapping keys and the binding key on this module.
 	KeyChecks() ([]KeyCheck, error)
 

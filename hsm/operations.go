@@ -84,6 +84,12 @@ func (p *Pool) KeyedMAC(ctx context.Context, name KeyName, messages [][]byte) ([
 	return call(ctx, p, func(s Session) ([][]byte, error) { return s.KeyedMAC(name, messages) })
 }
 
+// SnapshotMAC computes the MAC of a snapshot of the state, under the binding key: a joining node can check it before it
+// has any key of the replicated state.
+func (p *Pool) SnapshotMAC(ctx context.Context, message []byte) ([]byte, error) {
+	return call(ctx, p, func(s Session) ([]byte, error) { return s.BindingMAC(snapshotMessage(message)) })
+}
+
 // KeyChecks gives the check values of the keys on the module.
 func (p *Pool) KeyChecks(ctx context.Context) ([]KeyCheck, error) {
 	return call(ctx, p, Session.KeyChecks)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -51,11 +52,21 @@ func (p *parts) engineConfig() (cluster.Config, error) {
 		Roots:        roots,
 		TrustDomain:  p.id.TrustDomain,
 		Machine:      p.machine,
+		SnapshotMAC:  p.snapshotMAC,
 		Logger:       p.log.Named("cluster"),
 		Heartbeat:    p.config.Cluster.Heartbeat,
 		CacheBytes:   int64(p.config.Limits.CacheMiB) << 20,
 		MinFreeBytes: uint64(p.config.Limits.MinFreeMiB) << 20,
 	}, nil
+}
+
+// snapshotTimeout bounds the module's part in sending or taking a snapshot.
+const snapshotTimeout = 10 * time.Second
+
+func (p *parts) snapshotMAC(message []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), snapshotTimeout)
+	defer cancel()
+	return p.pool.SnapshotMAC(ctx, message)
 }
 
 // openEngine opens the engine. Only a node that joined and has never started gets a new directory: any other whose

@@ -43,6 +43,10 @@ func (s suite) transfer(t *testing.T) {
 	}
 	check(t, joiner.InstallClusterKeys(t.Context(), keys))
 	message := [][]byte{[]byte("a sign-in")}
+	if !bytes.Equal(ok[[]byte](t)(donor.SnapshotMAC(t.Context(), []byte("m"))),
+		ok[[]byte](t)(joiner.SnapshotMAC(t.Context(), []byte("m")))) {
+		t.Error("a snapshot's MAC differs on the two modules")
+	}
 	if !bytes.Equal(ok[[][]byte](t)(donor.KeyedMAC(t.Context(), hsm.KeyCode, message))[0],
 		ok[[][]byte](t)(joiner.KeyedMAC(t.Context(), hsm.KeyCode, message))[0]) {
 		t.Error("the joiner computes another code")

@@ -150,6 +150,16 @@ func (s *session) KeyedMAC(name hsm.KeyName, messages [][]byte) ([][]byte, error
 	return s.macs(key.handle, pkcs11.CKM_SHA256_HMAC, messages, 32)
 }
 
+// BindingMAC computes a MAC with the binding key.
+func (s *session) BindingMAC(message []byte) ([]byte, error) {
+	p, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return s.tag(p, message)
+}
+
 // publicDER encodes a P-256 public key object as PKIX.
 func (s *session) publicDER(p *pkcs11.Ctx, public pkcs11.ObjectHandle) ([]byte, error) {
 	raw, err := s.point(p, public)
