@@ -85,7 +85,9 @@ func (r *Rack) powerOn(ctx context.Context, chassis []*Chassis) error {
 	var wg sync.WaitGroup
 	for i, c := range chassis {
 		wg.Go(func() {
-			r.say("powering %s on", c.ID())
+			if c.Power() != On {
+				r.say("powering %s on", c.ID())
+			}
 			if errs[i] = c.PowerOn(ctx); errors.Is(errs[i], ErrOn) {
 				errs[i] = nil
 			}
