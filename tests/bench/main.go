@@ -19,7 +19,6 @@ type options struct {
 	accounts int
 	large    int
 	only     string
-	profile  string
 	keep     bool
 }
 
@@ -30,9 +29,16 @@ func mainCode() int {
 	flag.IntVar(&o.accounts, "accounts", 24_000, "accounts that are verified, a third on each node")
 	flag.IntVar(&o.large, "large", 1_000_000, "accounts of the large state; 0 leaves it out")
 	flag.StringVar(&o.only, "only", "", "measure only this part: floor, small or large")
-	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the nodes under load to this directory (needs perf)")
 	flag.BoolVar(&o.keep, "keep", false, "keep the racks' directories")
 	flag.Parse()
+	switch {
+	case flag.NArg() > 0, o.accounts < 1000, o.large < 0:
+		fmt.Fprintln(os.Stderr, "bench: -accounts must be at least 1000, -large not negative, and nothing may follow the flags")
+		return 2
+	case o.only != "" && o.only != "floor" && o.only != "small" && o.only != "large":
+		fmt.Fprintln(os.Stderr, "bench: -only must be floor, small or large")
+		return 2
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := bench(ctx, o); err != nil {
