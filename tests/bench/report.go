@@ -56,19 +56,16 @@ func round(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// compare sets the two sizes of state side by side.
+// compare sets the two sizes of state side by side: both were measured in the same order.
 func compare(small, large []row) {
-	if len(small) == 0 || len(large) == 0 {
+	if len(small) == 0 || len(small) != len(large) {
 		return
 	}
-	fmt.Printf("\nLarge state against small, same run\n")
-	for _, s := range small {
-		for _, l := range large {
-			if s.name == l.name && s.callers == l.callers {
-				fmt.Printf("  %-28s %7d callers: CPU per verify × %.2f, rate × %.2f, p99 × %.2f\n", s.name, s.callers,
-					float64(l.totalCPU())/float64(max(1, s.totalCPU())), l.rate()/s.rate(),
-					float64(l.percentile(0.99))/float64(max(1, s.percentile(0.99))))
-			}
-		}
+	fmt.Printf("\nLarge state against small, same run, line by line as above\n")
+	for i, s := range small {
+		l := large[i]
+		fmt.Printf("  %-28s %7d callers: CPU per verify × %.2f, rate × %.2f, p99 × %.2f\n", s.name, s.callers,
+			float64(l.totalCPU())/float64(max(1, s.totalCPU())), l.rate()/s.rate(),
+			float64(l.percentile(0.99))/float64(max(1, s.percentile(0.99))))
 	}
 }
