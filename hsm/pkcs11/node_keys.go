@@ -53,6 +53,7 @@ func (s *session) CreateNodeKey(name hsm.KeyName) (crypto.PublicKey, error) {
 	common := []*pkcs11.Attribute{
 		attribute(pkcs11.CKA_LABEL, label), attribute(pkcs11.CKA_ID, versionID(1)), attribute(pkcs11.CKA_TOKEN, true),
 	}
+	tokenObjects.Lock()
 	_, _, err = p.GenerateKeyPair(s.handle,
 		[]*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)},
 		append(common[:3:3], attribute(pkcs11.CKA_EC_PARAMS, params), attribute(pkcs11.CKA_VERIFY, true)),
@@ -60,6 +61,7 @@ func (s *session) CreateNodeKey(name hsm.KeyName) (crypto.PublicKey, error) {
 			attribute(pkcs11.CKA_PRIVATE, true), attribute(pkcs11.CKA_SENSITIVE, true),
 			attribute(pkcs11.CKA_EXTRACTABLE, false), attribute(pkcs11.CKA_SIGN, true),
 			attribute(pkcs11.CKA_DECRYPT, false), attribute(pkcs11.CKA_UNWRAP, false)), fixed...))
+	tokenObjects.Unlock()
 	s.leave()
 	if err != nil {
 		return nil, translate("making the "+string(name)+" key", err)

@@ -2,6 +2,7 @@ package pkcs11
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/miekg/pkcs11"
 
@@ -35,6 +36,10 @@ func (s *session) Ping() error {
 		return err
 	}
 	defer s.leave()
+	if !tokenObjects.TryRLock() {
+		return nil // it is making or ending a key right now, which may take seconds; the next ping looks
+	}
+	defer tokenObjects.RUnlock()
 	if _, err := p.GetTokenInfo(s.login.slot); err != nil {
 		return translate("asking for the token", err)
 	}
@@ -46,7 +51,7 @@ func (s *session) Ping() error {
 	if err := loggedIn(p, fresh); err != nil {
 		return err
 	}
-	found, err := find(p, fresh, wrappingKeys())
+	found, err := findNow(p, fresh, wrappingKeys())
 	if err != nil {
 		return err
 	}
@@ -183,8 +188,18 @@ func (s *session) object(p *pkcs11.Ctx, label string, version uint32, class uint
 	return found[0], nil
 }
 
+// tokenObjects keeps searches apart from the making and ending of objects on a token: SoftHSM, asked by another thread
+// meanwhile, drops the object that is being made and answers CKR_GENERAL_ERROR. Objects of a session are not concerned.
+var tokenObjects sync.RWMutex
+
 // find lists the objects that match a template.
 func find(p *pkcs11.Ctx, session pkcs11.SessionHandle, template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+	tokenObjects.RLock()
+	defer tokenObjects.RUnlock()
+	return findNow(p, session, template)
+}
+
+func findNow(p *pkcs11.Ctx, session pkcs11.SessionHandle, template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
 	if err := p.FindObjectsInit(session, template); err != nil {
 		return nil, translate("searching the token", err)
 	}

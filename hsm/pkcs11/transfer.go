@@ -50,6 +50,7 @@ func (s *session) CreateTransportKey() ([]byte, error) {
 		attribute(pkcs11.CKA_LABEL, transportLabel), attribute(pkcs11.CKA_ID, versionID(1)),
 		attribute(pkcs11.CKA_TOKEN, true),
 	}
+	tokenObjects.Lock()
 	public, _, err := p.GenerateKeyPair(s.handle,
 		[]*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)},
 		append(common[:3:3],
@@ -61,6 +62,7 @@ func (s *session) CreateTransportKey() ([]byte, error) {
 			attribute(pkcs11.CKA_EXTRACTABLE, false), attribute(pkcs11.CKA_UNWRAP, true),
 			attribute(pkcs11.CKA_DECRYPT, false), attribute(pkcs11.CKA_SIGN, false),
 			memory.template(pkcs11.CKA_UNWRAP_TEMPLATE, comesIn(&memory, s.backend.fit.nested))), fixed...))
+	tokenObjects.Unlock()
 	if err != nil {
 		return nil, translate("making the transport key", err)
 	}
@@ -99,7 +101,11 @@ func (s *session) ExportTo(pkix []byte) (hsm.KeyPackage, error) {
 		return hsm.KeyPackage{}, err
 	}
 	// For one use: whatever comes of it, the trusted key is not left on the token.
-	defer func() { _ = p.DestroyObject(s.handle, peer) }()
+	defer func() {
+		tokenObjects.Lock()
+		defer tokenObjects.Unlock()
+		_ = p.DestroyObject(s.handle, peer)
+	}()
 	wrapping, version, err := s.newestWrappingKey(p)
 	if err != nil {
 		return hsm.KeyPackage{}, err
@@ -202,6 +208,8 @@ func (s *session) importKeys(p *pkcs11.Ctx, pack hsm.KeyPackage, oaep oaepHash) 
 	}
 	var memory arena
 	defer memory.free()
+	tokenObjects.Lock()
+	defer tokenObjects.Unlock()
 	wrapping, err := p.UnwrapKey(s.handle, oaep.mechanism(), transport, pack.Wrapping,
 		wrappingKeyTemplate(&memory, pack.KeyVersion, true))
 	if err != nil {
@@ -258,6 +266,8 @@ func (s *session) destroyLabelled(p *pkcs11.Ctx, label string) error {
 	if err != nil {
 		return err
 	}
+	tokenObjects.Lock()
+	defer tokenObjects.Unlock()
 	for _, object := range found {
 		if err := p.DestroyObject(s.handle, object); err != nil {
 			return translate("destroying "+label, err)

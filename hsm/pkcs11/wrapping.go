@@ -30,6 +30,8 @@ func (s *session) CreateWrappingKey() error {
 	if _, err := generateWrapping(p, s.handle, true); err != nil {
 		return err
 	}
+	tokenObjects.Lock()
+	defer tokenObjects.Unlock()
 	_, err = p.GenerateKey(s.handle,
 		[]*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_GENERIC_SECRET_KEY_GEN, nil)},
 		append(bindingKeyTemplate(true), attribute(pkcs11.CKA_VALUE_LEN, sha256.BlockSize)))
@@ -39,6 +41,10 @@ func (s *session) CreateWrappingKey() error {
 func generateWrapping(p *pkcs11.Ctx, session pkcs11.SessionHandle, token bool) (pkcs11.ObjectHandle, error) {
 	var memory arena
 	defer memory.free()
+	if token {
+		tokenObjects.Lock()
+		defer tokenObjects.Unlock()
+	}
 	key, err := p.GenerateKey(session,
 		[]*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)},
 		append(wrappingKeyTemplate(&memory, 1, token), attribute(pkcs11.CKA_VALUE_LEN, 32)))
