@@ -15,6 +15,10 @@ func TestAPulledTokenIsNoticedAndHeals(t *testing.T) {
 	node := (r.leader(t) + 1) % r.count()
 	chassis := r.rack.Chassis[node]
 
+	// A connection that is open gets an answer; a new one fails in its handshake, since the node's own key is away too.
+	if got := r.verify(t, node, name, "000000", ""); got.Outcome != "wrong" {
+		t.Errorf("before the token is pulled: %+v, want wrong", got)
+	}
 	check(t, chassis.PullToken())
 	pulled := time.Now()
 	check(t, chassis.AwaitNotReady(deadline(t, 10*time.Second)))
@@ -26,14 +30,16 @@ func TestAPulledTokenIsNoticedAndHeals(t *testing.T) {
 	if status != http.StatusServiceUnavailable || err == nil {
 		t.Errorf("the node without a token answers %d, %v; want 503: nothing was done", status, err)
 	}
+	want := "accepted" // by the first; the next one's code may be of the same step
 	for other := range r.nodes() {
 		if other == node {
 			continue
 		}
 		at := time.Now().Add(time.Duration(other) * 30 * time.Second / 2)
-		if got := r.verify(t, other, name, phone.code(t, at), ""); got.Outcome != "accepted" && got.Outcome != "spent" {
-			t.Errorf("node %d: %+v while another's token is gone", other, got)
+		if got := r.verify(t, other, name, phone.code(t, at), ""); got.Outcome != "accepted" && got.Outcome != want {
+			t.Errorf("node %d: %+v while another's token is gone, want %s", other, got, want)
 		}
+		want = "spent"
 	}
 	check(t, chassis.InsertToken())
 	check(t, chassis.AwaitReady(deadline(t, 20*time.Second)))
