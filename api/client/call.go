@@ -41,7 +41,8 @@ type call struct {
 	method, path string // path with its query, escaped
 	body         any    // nil: none
 	repeat       repeatable
-	answer       any // to decode into; nil: none
+	answer       any     // to decode into; nil: none
+	raw          *[]byte // to put an answer into that is not JSON
 }
 
 // do sends a call until it is answered, decided on, or out of time.
@@ -191,6 +192,9 @@ func (c *Client) attempt(ctx context.Context, addr string, k call, body []byte, 
 		return &attemptError{err: fmt.Errorf("reading the answer of %s: %w", addr, errors.Join(err, errTooLong(len(read)))), effect: wire.EffectUnknown}
 	}
 	if answer.StatusCode >= 200 && answer.StatusCode < 300 {
+		if k.raw != nil {
+			*k.raw = read
+		}
 		if k.answer == nil {
 			return nil
 		}

@@ -5,25 +5,43 @@
 // An entry is one line of JSON (RFC 8259) and the exact bytes of that line, without a line end, are what is hashed into
 // the tree. It has these members, always all of them, always in this order, with no space between tokens:
 //
-//	{"v":1,"index":7,"time":1767225600000,"tenant":"acme","account":"9f86d081884c7d659a2feaa0c55ad015",
-//	"actor":"spiffe://strongroom.example/frontend/acme/web","request":"0b51a5f1d0d04c5c9c1d3b8f2a6e7c44",
+//	{"v":2,"index":7,"time":1767225600000,"tenant":"acme","account":"9f86d081884c7d659a2feaa0c55ad015",
+//	"actor":"spiffe://strongroom.example/tenant/acme/frontend/web","request":"0b51a5f1d0d04c5c9c1d3b8f2a6e7c44",
 //	"operation":"verify","key":"totp-1","subject":"","key_version":3,"macs":3,"outcome":"accepted",
-//	"node":"n1","module":"SC-0001"}
+//	"node":"n1","module":"SC-0001","coalesced":0,"detail":""}
 //
 // (shown on several lines here; one line in fact). Members mean what the fields of [Entry] say. Numbers are decimal
 // integers: v is the version of this format, index and time may not be negative. Strings are UTF-8. Within them only
 // three kinds of characters are escaped: the quotation mark as \", the backslash as \\, and U+0000 to U+001F as \u00xx
 // with lower-case hex digits. Everything else stands as itself. A byte that isn't UTF-8 becomes U+FFFD, and a string of
-// more than [MaxField] bytes is cut at a character's start, so that an entry is never larger than [MaxEntry] and making
-// one can't fail: a log that refuses an entry would stop the cluster.
+// more than [MaxField] bytes ([MaxDetail] for detail) is cut at a character's start, so that an entry is never larger
+// than [MaxEntry] and making one can't fail: a log that refuses an entry would stop the cluster.
 //
 // There is one encoding of an entry and no other: [ParseEntry] refuses all bytes that [Entry.AppendJSON] would not have
-// made. A new member is a new version.
+// made. A new member is a new version. Version 1 had neither coalesced nor detail; it is still read.
 //
-// # The tree
+// # What has an entry
 //
-// The tree is the Merkle tree of RFC 6962, Section 2.1, with SHA-256. [Tree] keeps only its right edge, which is all
-// that appending and the root need; it is part of the replicated state.
+// Each use of a seed or of a cluster key (wrapping, device-trust, authority, code, pepper) by a request, each act on keys,
+// members, operators, clients and policy, and each refusal of one. An act that used several keys has an entry for each.
+// What nodes do by themselves, without a request, has none: the signatures of TLS handshakes (identity key) and of
+// checkpoints (log key), the MACs of snapshots (binding key), and the decoy that a node seals for itself. A checkpoint's
+// signatures are on the checkpoint; an entry for each would make the next checkpoint necessary.
+//
+// Attempts on an account that is locked use no key. The first has an entry; those that follow within a while are counted,
+// and the account's next entry, whatever it is of, has their number in coalesced.
+//
+// # Trees
+//
+// The log is a sequence of trees, one for each year and, after a restored backup, one for each epoch. index counts over
+// all trees and is never used twice; times never run backwards. Each tree is the Merkle tree of RFC 6962, Section 2.1,
+// with SHA-256, and has an origin (C2SP tlog-checkpoint) of its own: the trust domain, "/log/" and the tree's name. The
+// position of an entry in its tree is its index minus the index of the tree's first entry. A tree that is over ends with
+// an "end-tree" entry, whose subject is the next tree's name, and the next begins with a "begin-tree" entry: its subject is
+// the tree's own name, its detail the three lines of the old tree's last checkpoint. So whoever has the newest checkpoint
+// has them all.
+//
+// [Tree] keeps only a tree's right edge, which is all that appending and the root need; it is part of the replicated state.
 package audit
 
 import (
@@ -39,14 +57,17 @@ import (
 const (
 	// MaxEntry bounds the bytes of an entry: C2SP tlog-tiles gives an entry's length sixteen bits.
 	MaxEntry = 1<<16 - 1
-	// MaxField bounds each string of an entry, in bytes before escaping. Ten strings, each byte escaped to six, stay
-	// below MaxEntry.
+	// MaxField bounds each string of an entry but the detail, in bytes before escaping. Ten of them and the detail, each
+	// byte escaped to six, stay below MaxEntry.
 	MaxField = 512
+	// MaxDetail bounds the detail likewise.
+	MaxDetail = 2048
 )
 
 // Entry is one use of a key, or one act on keys, members, clients or policy. Its JSON bytes, made by AppendJSON, are
 // the exact bytes that are hashed into the tree. It never holds a code, a seed, a phone number or a password.
 type Entry struct {
+	Version    uint8  // of the format; 0 when making one: the newest, which is 2
 	Index      int64  // position in the log, from 0
 	Time       int64  // Unix milliseconds, committed time
 	Tenant     string // empty for acts of the cluster
@@ -61,12 +82,27 @@ type Entry struct {
 	Outcome    string // such as "accepted", "wrong", "spent", "locked", "done", "refused-by-policy"
 	Node       string // that used the key
 	Module     string // serial of its module
+
+	// Coalesced is the number of attempts on the account that were refused because it was locked, and have no entry of
+	// their own, since the account's entry before this one.
+	Coalesced uint32
+	// Detail is what the other members can't say, in a form that the operation determines: what a policy is now, which
+	// module a new node has.
+	Detail string
 }
+
+// formatVersion is the version of the entries that are made.
+const formatVersion = 2
 
 // AppendJSON appends the entry's bytes to dst. It is written by hand because the bytes are signed: they must be the same
 // on every node and in every release, whatever a JSON library comes to think.
 func (e *Entry) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"v":1,"index":`...)
+	version := e.Version
+	if version == 0 {
+		version = formatVersion
+	}
+	dst = strconv.AppendUint(append(dst, `{"v":`...), uint64(version), 10)
+	dst = append(dst, `,"index":`...)
 	dst = strconv.AppendInt(dst, e.Index, 10)
 	dst = append(dst, `,"time":`...)
 	dst = strconv.AppendInt(dst, e.Time, 10)
@@ -84,12 +120,18 @@ func (e *Entry) AppendJSON(dst []byte) []byte {
 	dst = appendString(append(dst, `,"outcome":`...), e.Outcome)
 	dst = appendString(append(dst, `,"node":`...), e.Node)
 	dst = appendString(append(dst, `,"module":`...), e.Module)
+	if version >= 2 {
+		dst = strconv.AppendUint(append(dst, `,"coalesced":`...), uint64(e.Coalesced), 10)
+		dst = appendBounded(append(dst, `,"detail":`...), e.Detail, MaxDetail)
+	}
 	return append(dst, '}')
 }
 
-// appendString appends s as a JSON string, by the rules of the package comment.
-func appendString(dst []byte, s string) []byte {
-	s = cut(s)
+func appendString(dst []byte, s string) []byte { return appendBounded(dst, s, MaxField) }
+
+// appendBounded appends s as a JSON string, by the rules of the package comment.
+func appendBounded(dst []byte, s string, most int) []byte {
+	s = cut(s, most)
 	dst = append(dst, '"')
 	start := 0 // of the run that needs no escape
 	for i := 0; i < len(s); {
@@ -122,16 +164,16 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// cut shortens s so that what is written is at most MaxField bytes before escaping, U+FFFD for a bad byte counted as
+// cut shortens s so that what is written is at most that many bytes before escaping, U+FFFD for a bad byte counted as
 // its three: what was cut once is never cut again when it is parsed and written anew.
-func cut(s string) string {
-	if len(s) <= MaxField/3 {
+func cut(s string, most int) string {
+	if len(s) <= most/3 {
 		return s
 	}
 	written := 0
 	for i, r := range s {
 		n := utf8.RuneLen(r) // a bad byte ranges as U+FFFD
-		if written+n > MaxField {
+		if written+n > most {
 			return s[:i]
 		}
 		written += n
@@ -149,7 +191,7 @@ func ParseEntry(b []byte) (*Entry, error) {
 		return nil, fmt.Errorf("%w: %d bytes are too many", ErrEntry, len(b))
 	}
 	var w struct {
-		V          int    `json:"v"`
+		V          uint8  `json:"v"`
 		Index      int64  `json:"index"`
 		Time       int64  `json:"time"`
 		Tenant     string `json:"tenant"`
@@ -164,6 +206,8 @@ func ParseEntry(b []byte) (*Entry, error) {
 		Outcome    string `json:"outcome"`
 		Node       string `json:"node"`
 		Module     string `json:"module"`
+		Coalesced  uint32 `json:"coalesced"`
+		Detail     string `json:"detail"`
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
@@ -173,16 +217,16 @@ func ParseEntry(b []byte) (*Entry, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%w: more follows it", ErrEntry)
 	}
-	if w.V != 1 {
+	if w.V != 1 && w.V != formatVersion {
 		return nil, fmt.Errorf("%w: version %d is not known", ErrEntry, w.V)
 	}
 	if w.Index < 0 || w.Time < 0 {
 		return nil, fmt.Errorf("%w: a negative index or time", ErrEntry)
 	}
 	e := &Entry{
-		Index: w.Index, Time: w.Time, Tenant: w.Tenant, Account: w.Account, Actor: w.Actor, Request: w.Request,
+		Version: w.V, Index: w.Index, Time: w.Time, Tenant: w.Tenant, Account: w.Account, Actor: w.Actor, Request: w.Request,
 		Operation: w.Operation, Key: w.Key, Subject: w.Subject, KeyVersion: w.KeyVersion, MACs: w.MACs, Outcome: w.Outcome, Node: w.Node,
-		Module: w.Module,
+		Module: w.Module, Coalesced: w.Coalesced, Detail: w.Detail,
 	}
 	// The JSON package is lenient about order, case, space, escapes and repeats; one comparison refuses all of that.
 	if !bytes.Equal(b, e.AppendJSON(make([]byte, 0, len(b)))) {
