@@ -34,6 +34,7 @@ func Apply(p Policy, s *State, c *Command) Decision {
 		return remove(s, c)
 	case c.Delete != nil:
 		d := unchanged(s, c, act{outcome: Done})
+		d.Entry.Coalesced = s.Refused.Count
 		d.Erase = true
 		return d
 	}
@@ -73,6 +74,10 @@ func (s *State) ownCredentials() { s.Credentials = slices.Clone(s.Credentials) }
 // changed is the decision to replace the state, the request remembered.
 func changed(n *State, c *Command, a act) Decision {
 	d := unchanged(n, c, a)
+	if d.Entry != nil {
+		d.Entry.Coalesced = n.Refused.Count
+		n.Refused = Refused{}
+	}
 	d.Next = n
 	if c.Request != (RequestID{}) {
 		n.remember(c, d.Result)

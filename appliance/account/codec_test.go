@@ -21,6 +21,11 @@ var goldenStates = map[string]*State{
 		Version: 1, Phantom: true, Salt: []byte("0123456789abcdef"), Time: start,
 		Attempts: Attempts{Failures: 1, Charge: 300, Last: start},
 	},
+	"state-refused": {
+		Version: 1, Phantom: true, Salt: []byte("0123456789abcdef"), Time: start,
+		Attempts: Attempts{Failures: 100, Charge: 30_000, Delays: 67, Last: start},
+		Refused:  Refused{Since: start, Entry: 7, Count: 1000},
+	},
 	"state-account": {
 		Version: 1, Salt: []byte("0123456789abcdef"), Created: start, Time: start + 90*second, Keys: 0x303132333436,
 		Credentials: []Credential{
@@ -241,7 +246,7 @@ func FuzzDecodeState(f *testing.F) {
 			t.Errorf("%x comes back as %x", b, again)
 		}
 		// Whatever a store holds, an attempt on it is decided and leaves a state that can be read.
-		w := &world{t: t, state: s, now: s.Time}
+		w := &world{t: t, state: s, now: s.Time, coalesced: s.Refused.Count}
 		w.apply(w.verify())
 		if len(s.Credentials) > 0 {
 			w.apply(w.resync(s.Credentials[0].ID))

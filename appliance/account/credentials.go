@@ -66,8 +66,18 @@ func enrol(p Policy, s *State, c *Command) Decision {
 		n.Attempts = Attempts{} // bound anew: there was nothing that could be guessed
 	}
 	n.grown()
-	return changed(n, c, act{outcome: Done, credential: k.ID, key: &k, macs: e.MACs})
+	d := changed(n, c, act{outcome: Done, credential: k.ID, key: &k, macs: e.MACs})
+	if len(k.Certificate) > 0 && d.Entry != nil {
+		signed := *d.Entry
+		signed.Operation, signed.Key, signed.Subject, signed.MACs, signed.Coalesced = opSigned, deviceTrustKey, k.ID, 0, 0
+		signed.KeyVersion = 1
+		d.Also = append(d.Also, &signed)
+	}
+	return d
 }
+
+// deviceTrustKey is hsm.KeyDeviceTrust, as log entries name it.
+const deviceTrustKey = "device-trust"
 
 func remove(s *State, c *Command) Decision {
 	n := next(s, c)

@@ -55,12 +55,23 @@ type Decision struct {
 	Erase bool
 	// Entry is the log entry, Index and Result.Entry to be filled in by SetEntry; nil when there is none.
 	Entry *audit.Entry
+	// Also are entries that follow it, of other keys that the same act used.
+	Also []*audit.Entry
 
 	recorded bool // the last of Next.Requests is this command's
+	refused  bool // Next.Refused is about this entry
+}
+
+// Entries are all entries of the decision, in their order.
+func (d *Decision) Entries() []*audit.Entry {
+	if d.Entry == nil {
+		return nil
+	}
+	return append([]*audit.Entry{d.Entry}, d.Also...)
 }
 
 // SetEntry fills in the index that the engine gave to the entry, in the three places that name it: the entry, the result,
-// and the memory of the request. It does nothing when there is no entry. Call it before Next and Result are encoded.
+// and the memory of the request or of refused attempts. It does nothing when there is no entry. Call it before Next and Result are encoded.
 func (d *Decision) SetEntry(index int64) {
 	if d.Entry == nil {
 		return
@@ -70,6 +81,9 @@ func (d *Decision) SetEntry(index int64) {
 	if d.recorded {
 		d.Next.Requests[len(d.Next.Requests)-1].Entry = index
 	}
+	if d.refused {
+		d.Next.Refused.Entry = index
+	}
 }
 
 // Operations, as log entries name them. They are signed: never change one.
@@ -77,6 +91,7 @@ const (
 	opCreate = "create-account"
 	opDelete = "delete-account"
 	opSealed = "enrol-device"
+	opSigned = "sign-device-certificate"
 	opImport = "import-seed"
 	opReveal = "reveal-seed"
 	opRemove = "remove-credential"

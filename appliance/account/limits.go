@@ -21,6 +21,10 @@ const (
 	FirstDelay Time = 60 * 1000
 	MaxDelay   Time = 24 * 60 * 60 * 1000
 
+	// CoalesceFor is how long, in milliseconds, attempts on a locked account are counted under one log entry: 144 entries a
+	// day are what guessing at one account may cost.
+	CoalesceFor Time = 10 * 60 * 1000
+
 	// MaxDrift bounds how far a credential's clock may be remembered to be off, in steps. Ten steps of 30 s are five
 	// minutes; a token worse than that is broken.
 	MaxDrift = 10

@@ -12,8 +12,8 @@ func verify(s *State, c *Command) Decision {
 		s = &State{Version: version, Phantom: true, Salt: c.Salt}
 	}
 	// What a locked account answers is decided before anyone looks at what matched.
-	if retryAt, locked := s.LockedAt(c.Time); locked {
-		return unchanged(s, c, act{outcome: Locked, retryAt: retryAt, key: s.first(v.Device), macs: v.MACs})
+	if retryAt, is := s.LockedAt(c.Time); is {
+		return locked(s, c, act{outcome: Locked, retryAt: retryAt, key: s.first(v.Device), macs: v.MACs})
 	}
 	if !v.Evaluated || v.Keys != s.Keys || c.Time < s.Time-MaxLag {
 		return stale
@@ -83,8 +83,8 @@ func driftAt(c *Credential, step otp.Step, at Time) int32 {
 func resync(s *State, c *Command) Decision {
 	r := c.Resync
 	k := s.Find(r.Credential)
-	if retryAt, locked := s.LockedAt(c.Time); locked {
-		return unchanged(s, c, act{outcome: Locked, retryAt: retryAt, key: k, macs: r.MACs})
+	if retryAt, is := s.LockedAt(c.Time); is {
+		return locked(s, c, act{outcome: Locked, retryAt: retryAt, key: k, macs: r.MACs})
 	}
 	if !r.Evaluated || r.Keys != s.Keys || c.Time < s.Time-MaxLag {
 		return stale

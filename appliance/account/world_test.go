@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 
 	"strongroom.internal/appliance/otp"
@@ -33,12 +34,13 @@ type fataler interface {
 // world is one account in an engine: a state, a log and a clock. Every command goes through both codecs, is applied twice
 // and must leave its arguments alone.
 type world struct {
-	t       fataler
-	policy  Policy
-	state   *State
-	entries []string // encoded, in order
-	now     Time
-	salts   uint64
+	t         fataler
+	policy    Policy
+	state     *State
+	entries   []string // encoded, in order
+	coalesced uint32   // attempts that wait for an entry to be counted in
+	now       Time
+	salts     uint64
 }
 
 func newWorld(t fataler) *world {
@@ -89,14 +91,29 @@ func (w *world) apply(c *Command) Result {
 	if !bytes.Equal(encodings[0], encodings[1]) {
 		w.t.Fatalf("the same command on the same state gave\n%q\n%q", encodings[0], encodings[1])
 	}
+	used := decoded.Verify != nil && decoded.Verify.MACs > 0 || decoded.Resync != nil && decoded.Resync.MACs > 0
 	switch silent := first.Result.Outcome == Stale || first.Result.Replayed; {
+	case first.Result.Outcome == Locked && first.Entry == nil:
+		w.coalesced++
+		known := first.Result.Entry >= 0 && first.Result.Entry < index
+		if used || first.Next == nil || known && !strings.Contains(w.entries[first.Result.Entry], `"outcome":"locked"`) {
+			w.t.Fatalf("%v was coalesced", first.Result)
+		}
 	case silent && (first.Entry != nil || first.Next != nil || first.Erase):
 		w.t.Fatalf("%v has an effect", first.Result)
 	case !silent && (first.Entry == nil || first.Entry.Outcome != first.Result.Outcome.String() || first.Result.Entry != index):
 		w.t.Fatalf("%v has the entry %+v", first.Result, first.Entry)
 	}
-	if first.Entry != nil {
-		w.entries = append(w.entries, string(first.Entry.AppendJSON(nil)))
+	if e := first.Entry; e != nil && (first.Next != nil || first.Erase) {
+		if e.Coalesced != w.coalesced {
+			w.t.Fatalf("%d attempts were coalesced, the entry says %d", w.coalesced, e.Coalesced)
+		}
+		w.coalesced = 0
+	} else if e != nil && e.Coalesced != 0 {
+		w.t.Fatalf("an entry that changes nothing has %d coalesced attempts", e.Coalesced)
+	}
+	for _, e := range first.Entries() {
+		w.entries = append(w.entries, string(e.AppendJSON(nil)))
 	}
 	if first.Erase {
 		w.state = nil

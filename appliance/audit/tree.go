@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // HashSize is the length of the tree's hashes, in bytes.
@@ -27,8 +28,10 @@ type Tree struct {
 }
 
 // Append puts a leaf's bytes at the end.
-func (t *Tree) Append(leaf []byte) {
-	h := t.hashLeaf(leaf)
+func (t *Tree) Append(leaf []byte) { t.AppendLeaf(t.hashLeaf(leaf)) }
+
+// AppendLeaf is Append for a leaf whose hash is known.
+func (t *Tree) AppendLeaf(h [HashSize]byte) {
 	n := bits.OnesCount64(uint64(t.size))
 	// Each trailing one bit of the size is a perfect subtree that the new leaf completes to one twice as large.
 	for s := t.size; s&1 == 1; s >>= 1 {
@@ -53,6 +56,21 @@ func (t *Tree) Root() [HashSize]byte {
 		h = hashNode(&t.edge[n-1], &h)
 	}
 	return h
+}
+
+// Floor is the tree of the first entries, as many of them as are a multiple of width, a power of two: the part whose hash
+// does not depend on what is added later.
+func (t *Tree) Floor(width int64) Tree {
+	f := Tree{size: t.size &^ (width - 1)}
+	copy(f.edge[:], t.edge[:bits.OnesCount64(uint64(f.size))])
+	return f
+}
+
+// EndsWith says whether rest, a tree of its own over the entries after Floor(width), is how t ends.
+func (t *Tree) EndsWith(rest *Tree, width int64) bool {
+	n := bits.OnesCount64(uint64(rest.size))
+	all := bits.OnesCount64(uint64(t.size))
+	return rest.size == t.size&(width-1) && slices.Equal(rest.edge[:n], t.edge[all-n:all])
 }
 
 // AppendBinary appends the tree's edge: the byte 1, the size in eight bytes, big-endian, then the hashes, largest
@@ -89,7 +107,13 @@ func (t *Tree) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// hashLeaf is SHA-256(0x00 || leaf). RFC 6962, Section 2.1.
+// LeafHash is SHA-256(0x00 || leaf). RFC 6962, Section 2.1.
+func LeafHash(leaf []byte) [HashSize]byte {
+	var t Tree
+	return t.hashLeaf(leaf)
+}
+
+// hashLeaf is LeafHash without an allocation for each.
 func (t *Tree) hashLeaf(leaf []byte) [HashSize]byte {
 	t.buf = append(append(t.buf[:0], 0), leaf...)
 	return sha256.Sum256(t.buf)
