@@ -23,11 +23,12 @@ func (a *API) registerCluster(h huma.API) {
 
 	huma.Register(h, operation("GET /v1/log/head", "get-log-head", "log", "Read the log's size and root", "", http.StatusOK),
 		func(ctx context.Context, _ *empty) (*struct{ Body wire.LogHead }, error) {
-			size, root, err := a.service.LogHead(ctx)
+			trees, err := a.service.LogTrees(ctx)
 			if err != nil {
 				return nil, failed(ctx, err)
 			}
-			return &struct{ Body wire.LogHead }{wire.LogHead{Size: size, Root: root[:]}}, nil
+			t := trees[len(trees)-1]
+			return &struct{ Body wire.LogHead }{wire.LogHead{Size: t.First + t.Size, Tree: t.Tree, Root: t.Root[:], Signed: t.First + t.Signed}}, nil
 		})
 
 	huma.Register(h, operation("GET /v1/log/entries", "get-log-entries", "log", "Read entries of the log",
@@ -51,8 +52,9 @@ func (a *API) registerCluster(h huma.API) {
 func wireCluster(s appliance.ClusterStatus) wire.Cluster {
 	w := wire.Cluster{
 		ClusterID: s.ClusterID, Node: s.Node, Leader: s.Leader, Term: s.Term, Applied: s.Applied,
-		Members: make([]wire.Member, len(s.Members)), LogSize: s.LogSize, LogRoot: s.LogRoot[:],
-		Module: wireModule(s.Module, s.Info), ClockMS: float64(s.Clock.Microseconds()) / 1000, Version: s.Version,
+		Members: make([]wire.Member, len(s.Members)), LogSize: s.LogSize, LogTree: s.LogTree, LogRoot: s.LogRoot[:], LogSigned: s.LogSigned,
+		LogMissing: s.LogMissing,
+		Module:     wireModule(s.Module, s.Info), ClockMS: float64(s.Clock.Microseconds()) / 1000, Version: s.Version,
 	}
 	for i, m := range s.Members {
 		w.Members[i] = wire.Member{

@@ -6,6 +6,7 @@ import (
 
 	"strongroom.internal/appliance"
 	"strongroom.internal/appliance/account"
+	"strongroom.internal/appliance/audit"
 	"strongroom.internal/appliance/otp"
 	"strongroom.internal/hsm"
 )
@@ -120,9 +121,79 @@ func (s *scripted) Status(context.Context) (appliance.ClusterStatus, error) {
 
 func (s *scripted) Ready(context.Context) []appliance.Check { return s.checks }
 
-func (s *scripted) LogHead(context.Context) (int64, [32]byte, error) {
-	s.asked = "LogHead"
-	return 5, [32]byte{1}, s.err
+func (s *scripted) LogTrees(context.Context) ([]appliance.LogTree, error) {
+	s.asked = "LogTrees"
+	return []appliance.LogTree{{
+		Head: audit.Head{Tree: "2026", Size: 5, Root: [32]byte{1}}, Origin: "test/log/2026", Signed: 4,
+	}}, s.err
+}
+
+func (s *scripted) LogCheckpoint(context.Context, string) ([]byte, error) {
+	s.asked = "LogCheckpoint"
+	return []byte("checkpoint"), s.err
+}
+
+func (s *scripted) LogTile(context.Context, string, int, int64, int) ([]byte, error) {
+	s.asked = "LogTile"
+	return []byte("tile"), s.err
+}
+
+func (s *scripted) LogBundle(context.Context, string, int64, int) ([]byte, error) {
+	s.asked = "LogBundle"
+	return []byte("bundle"), s.err
+}
+
+func (s *scripted) LogPolicy(context.Context) ([]byte, error) {
+	s.asked = "LogPolicy"
+	return []byte("policy"), s.err
+}
+
+func (s *scripted) LogWait(ctx context.Context, index int64) error {
+	if index >= 5 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.err
+}
+
+func (s *scripted) LogReceipt(context.Context, int64) ([]byte, error) {
+	s.asked = "LogReceipt"
+	return []byte("receipt"), s.err
+}
+
+func (s *scripted) AccountReceipt(_ context.Context, c appliance.Caller, name string, _ int64) ([]byte, error) {
+	s.note("AccountReceipt", c, "", name)
+	return []byte("receipt"), s.err
+}
+
+func (s *scripted) LogRetention(context.Context) (appliance.Retention, error) {
+	s.asked = "LogRetention"
+	return appliance.Retention{KeepDays: 30}, s.err
+}
+
+func (s *scripted) SetLogRetention(_ context.Context, c appliance.Caller, _ appliance.Retention) error {
+	s.note("SetLogRetention", c, "", "")
+	return s.err
+}
+
+func (s *scripted) RecordArchive(_ context.Context, c appliance.Caller, _ appliance.Archive) error {
+	s.note("RecordArchive", c, "", "")
+	return s.err
+}
+
+func (s *scripted) PruneLog(_ context.Context, c appliance.Caller, _ string, _ int64) error {
+	s.note("PruneLog", c, "", "")
+	return s.err
+}
+
+func (s *scripted) LogWitnesses(context.Context) ([]audit.Witness, error) {
+	s.asked = "LogWitnesses"
+	return []audit.Witness{{VKey: "v", URL: "https://w"}}, s.err
+}
+
+func (s *scripted) SetLogWitnesses(_ context.Context, c appliance.Caller, _ []audit.Witness) error {
+	s.note("SetLogWitnesses", c, "", "")
+	return s.err
 }
 
 func (s *scripted) LogEntries(_ context.Context, from int64, n int) ([][]byte, error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"strongroom.internal/appliance"
+	"strongroom.internal/appliance/audit"
 )
 
 // Service is the use cases, as appliance.Service has them. Errors are those of package appliance; whatever else comes is
@@ -26,8 +27,23 @@ type Service interface {
 
 	Status(ctx context.Context) (appliance.ClusterStatus, error)
 	Ready(ctx context.Context) []appliance.Check
-	LogHead(ctx context.Context) (size int64, root [32]byte, err error)
+
+	LogTrees(ctx context.Context) ([]appliance.LogTree, error)
+	LogCheckpoint(ctx context.Context, tree string) ([]byte, error)
+	LogTile(ctx context.Context, tree string, level int, n int64, width int) ([]byte, error)
+	LogBundle(ctx context.Context, tree string, n int64, width int) ([]byte, error)
+	LogPolicy(ctx context.Context) ([]byte, error)
 	LogEntries(ctx context.Context, from int64, n int) ([][]byte, error)
+	LogWait(ctx context.Context, index int64) error
+	LogReceipt(ctx context.Context, index int64) ([]byte, error)
+	AccountReceipt(ctx context.Context, c appliance.Caller, account string, index int64) ([]byte, error)
+
+	LogRetention(ctx context.Context) (appliance.Retention, error)
+	SetLogRetention(ctx context.Context, c appliance.Caller, r appliance.Retention) error
+	RecordArchive(ctx context.Context, c appliance.Caller, a appliance.Archive) error
+	PruneLog(ctx context.Context, c appliance.Caller, tree string, position int64) error
+	LogWitnesses(ctx context.Context) ([]audit.Witness, error)
+	SetLogWitnesses(ctx context.Context, c appliance.Caller, list []audit.Witness) error
 
 	IssueCertificate(ctx context.Context, c appliance.Caller, r appliance.CertificateRequest) (appliance.IssuedCertificate, error)
 	CreateJoinToken(ctx context.Context, c appliance.Caller, lifetime time.Duration) (appliance.JoinToken, error)

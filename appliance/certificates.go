@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"strongroom.internal/appliance/account"
 	"strongroom.internal/hsm"
 )
 
@@ -65,7 +67,9 @@ func (s *Service) IssueCertificate(ctx context.Context, c Caller, r CertificateR
 	if err != nil {
 		return IssuedCertificate{}, err
 	}
-	result, _, err := s.proposeEstate(ctx, estate{Actor: c.Identity, Certify: &certify{Identity: identity.String()}})
+	result, _, err := s.proposeEstate(ctx, estate{Actor: c.Identity, Certify: &certify{
+		Identity: identity.String(), SHA256: sha256.Sum256(der), NotAfter: account.Time(now.Add(lifetime).UnixMilli()),
+	}})
 	if err != nil {
 		return IssuedCertificate{}, err
 	}

@@ -117,6 +117,8 @@ type NewAuthenticator struct {
 type VerifyRequest struct {
 	Code   otp.Code
 	Device string // only this credential's codes; empty for all of the account's
+	// Receipt asks for proof that the attempt is on the log. It takes until the next checkpoint.
+	Receipt bool
 }
 
 // Verification answers an attempt. Outcome is Accepted, Wrong, Locked, or, for tenants whose policy asks, Spent.
@@ -124,7 +126,8 @@ type Verification struct {
 	Outcome    account.Outcome
 	RetryAt    time.Time // Locked only; zero when waiting does not help
 	Credential string    // Accepted only
-	Entry      int64     // index in the key-usage log
+	Entry      int64     // index in the key-usage log; of a locked account's attempts, the one under which they are counted
+	Receipt    []byte    // C2SP tlog-proof; nil when none was asked for, or when no checkpoint came in time
 	Replayed   bool      // the answer of an earlier request with the same Idempotency-Key
 }
 
@@ -200,17 +203,21 @@ type ClusterStatus struct {
 	Term      uint64
 	Applied   uint64
 	Members   []Member
-	LogSize   int64
-	LogRoot   [32]byte
-	Module    hsm.State // of this node
-	Info      hsm.Info
-	Clock     time.Duration // this node's offset from its peers' median
-	Version   string
+	LogSize   int64 // entries in all trees
+
+	LogTree    string    // that grows
+	LogRoot    [32]byte  // its root
+	LogSigned  int64     // size of its newest checkpoint
+	LogMissing int64     // entries that this node has still to fetch from others
+	Module     hsm.State // of this node
+	Info       hsm.Info
+	Clock      time.Duration // this node's offset from its peers' median
+	Version    string
 }
 
 // Check is one line of readiness.
 type Check struct {
-	Name string // "module", "quorum", "clock", "state", "keys"
+	Name string // "module", "keys", "clock", "quorum", "log"
 	Err  error  // nil: well
 }
 

@@ -3,8 +3,11 @@ package appliance
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"strongroom.internal/appliance/account"
 	"strongroom.internal/appliance/audit"
@@ -27,6 +30,12 @@ type estate struct {
 	Joined    *joined    `cbor:"14,keyasint,omitempty"`
 	Retire    *retire    `cbor:"15,keyasint,omitempty"`
 	Certify   *certify   `cbor:"16,keyasint,omitempty"`
+
+	Installed *installed    `cbor:"17,keyasint,omitempty"`
+	Witnesses *setWitnesses `cbor:"18,keyasint,omitempty"`
+	Retention *setRetention `cbor:"19,keyasint,omitempty"`
+	Archived  *setArchived  `cbor:"20,keyasint,omitempty"`
+	Prune     *prune        `cbor:"21,keyasint,omitempty"`
 }
 
 // found is the first command of a cluster's life.
@@ -72,7 +81,14 @@ type retire struct {
 
 // certify records that the authority signed a certificate.
 type certify struct {
-	Identity string `cbor:"1,keyasint"`
+	Identity string            `cbor:"1,keyasint"`
+	SHA256   [sha256.Size]byte `cbor:"2,keyasint"` // of the certificate's DER
+	NotAfter account.Time      `cbor:"3,keyasint"`
+}
+
+// installed records that a node has unsealed the cluster's keys into its module, as it does when it starts.
+type installed struct {
+	Node string `cbor:"1,keyasint"`
 }
 
 // member is a node as the cluster knows it.
@@ -103,8 +119,19 @@ type estateDecision struct {
 	operation string
 	key       hsm.KeyName // that was used, if one was
 	subject   string      // whom it concerns
+	detail    string
 	outcome   account.Outcome
-	write     func() // nil: nothing
+	write     func()   // nil: nothing
+	also      []keyUse // entries that follow, of the same outcome
+	tree      string   // that this command begins; empty: none
+}
+
+// keyUse is one more key that an act used, or made.
+type keyUse struct {
+	operation string
+	key       hsm.KeyName
+	subject   string
+	detail    string
 }
 
 func applyEstate(tx cluster.Tx, encoded []byte) (cluster.Applied, error) {
@@ -116,33 +143,41 @@ func applyEstate(tx cluster.Tx, encoded []byte) (cluster.Applied, error) {
 	if err != nil {
 		return cluster.Applied{}, err
 	}
-	entry := &audit.Entry{
-		Time: int64(cmd.Time), Actor: cmd.Actor, Operation: decision.operation, Outcome: decision.outcome.String(),
-		Key: string(decision.key), Subject: decision.subject, Node: cmd.Node, Module: cmd.Module,
-	}
-	if decision.key != "" {
-		entry.KeyVersion = 1
-	}
-	return cluster.Applied{Entry: entry, Finish: func(index int64) []byte {
+	applied := cluster.Applied{Finish: func(index int64) []byte {
 		if decision.write != nil {
 			decision.write()
 		}
 		return mustEncode(estateResult{Outcome: decision.outcome, Entry: index})
-	}}, nil
+	}}
+	for _, use := range append([]keyUse{{decision.operation, decision.key, decision.subject, decision.detail}}, decision.also...) {
+		entry := &audit.Entry{
+			Time: int64(cmd.Time), Actor: cmd.Actor, Operation: use.operation, Outcome: decision.outcome.String(),
+			Key: string(use.key), Subject: use.subject, Node: cmd.Node, Module: cmd.Module, Detail: use.detail,
+		}
+		if use.key != "" {
+			entry.KeyVersion = 1
+		}
+		applied.Entries = append(applied.Entries, entry)
+	}
+	if decision.tree != "" {
+		applied.NewTree = &cluster.NewTree{Name: decision.tree}
+	}
+	return applied, nil
 }
 
 func (c *estate) decide(tx cluster.Tx) (estateDecision, error) {
 	switch {
 	case c.Found != nil:
-		return c.Found.decide(tx)
+		return c.Found.decide(tx, c.Time)
 	case c.SetPolicy != nil:
 		p := c.SetPolicy
-		return estateDecision{operation: "set-policy", subject: p.Tenant, outcome: account.Done, write: func() {
+		return estateDecision{operation: "set-policy", subject: p.Tenant, detail: inJSON(p.Policy), outcome: account.Done, write: func() {
 			tx.Set([]byte(policyPrefix+p.Tenant), mustEncode(p.Policy))
 		}}, nil
 	case c.AddToken != nil:
 		t := c.AddToken
-		return estateDecision{operation: "create-join-token", outcome: account.Done, write: func() {
+		until := moment(t.Expires).Format(time.RFC3339)
+		return estateDecision{operation: "create-join-token", detail: "expires " + until, outcome: account.Done, write: func() {
 			tx.Set(tokenKey(t.Hash), mustEncode(token{Expires: t.Expires}))
 		}}, nil
 	case c.Admit != nil:
@@ -153,19 +188,54 @@ func (c *estate) decide(tx cluster.Tx) (estateDecision, error) {
 		return changeMember(tx, "remove-node", c.Retire.ID, func(m *member) { m.Retired = true })
 	case c.Certify != nil:
 		return estateDecision{
-			operation: "issue-certificate", key: hsm.KeyAuthority, subject: c.Certify.Identity, outcome: account.Done,
+			operation: opCertify, key: hsm.KeyAuthority, subject: c.Certify.Identity, outcome: account.Done,
+			detail: fmt.Sprintf("sha256 %x, not after %s", c.Certify.SHA256, moment(c.Certify.NotAfter).Format(time.RFC3339)),
 		}, nil
+	case c.Installed != nil:
+		return estateDecision{
+			operation: "install-keys", key: hsm.KeyWrapping, subject: c.Installed.Node, outcome: account.Done,
+		}, nil
+	case c.Witnesses != nil:
+		return c.Witnesses.decide(tx)
+	case c.Retention != nil:
+		return c.Retention.decide(tx)
+	case c.Archived != nil:
+		return c.Archived.decide(tx, c.Time)
+	case c.Prune != nil:
+		return c.Prune.decide(tx, c.Time)
 	}
 	return estateDecision{}, fmt.Errorf("applying an estate command of an unknown kind")
 }
 
-func (f *found) decide(tx cluster.Tx) (estateDecision, error) {
-	d := estateDecision{operation: "found-cluster", key: hsm.KeyWrapping, subject: f.Cluster.ID, outcome: account.Exists}
+// Operations of more than one command. They are signed: never change one.
+const (
+	opCertify = "issue-certificate"
+	opMake    = "create-key"
+	opOwnKey  = "create-node-key"
+)
+
+// inJSON is a record as the detail of an entry.
+func inJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+func (f *found) decide(tx cluster.Tx, at account.Time) (estateDecision, error) {
+	d := estateDecision{operation: "found-cluster", subject: f.Cluster.ID, detail: "trust domain " + f.Cluster.TrustDomain, outcome: account.Exists}
 	existing, err := tx.Get([]byte(clusterRecord))
 	if err != nil || existing != nil {
 		return d, err
 	}
 	d.outcome = account.Done
+	d.tree = treeOf(moment(at))
+	d.also = []keyUse{{operation: opMake, key: hsm.KeyWrapping}, {operation: opMake, key: hsm.KeyBinding}}
+	for _, k := range f.Keys {
+		d.also = append(d.also, keyUse{operation: opMake, key: k.Name})
+	}
+	d.also = append(d.also, f.Member.enters(f.Cluster.TrustDomain)...)
 	d.write = func() {
 		tx.Set([]byte(clusterRecord), mustEncode(f.Cluster))
 		for _, k := range f.Keys {
@@ -178,7 +248,14 @@ func (f *found) decide(tx cluster.Tx) (estateDecision, error) {
 
 func (a *admit) decide(tx cluster.Tx, now account.Time) (estateDecision, error) {
 	// The wrapping key is what leaves a module here, whether or not the token turns out good.
-	d := estateDecision{operation: "admit-node", key: hsm.KeyWrapping, subject: a.Member.ID, outcome: account.NotFound}
+	d := estateDecision{
+		operation: "admit-node", key: hsm.KeyWrapping, subject: a.Member.ID, detail: a.Member.describe(), outcome: account.NotFound,
+	}
+	info, _, err := readRecord[clusterInfo](tx, clusterRecord)
+	if err != nil {
+		return d, err
+	}
+	d.also = a.Member.enters(info.TrustDomain)
 	t, found, err := readRecord[token](tx, string(tokenKey(a.Token)))
 	if err != nil {
 		return d, err
@@ -202,6 +279,26 @@ func (a *admit) decide(tx cluster.Tx, now account.Time) (estateDecision, error) 
 		tx.Set([]byte(memberPrefix+a.Member.ID), mustEncode(a.Member))
 	}
 	return d, nil
+}
+
+// describe is a member as an entry's detail tells of it.
+func (m member) describe() string {
+	return fmt.Sprintf("module %s %s, cluster %s, api %s", m.Serial, m.Module, m.ClusterAddr, m.APIAddr)
+}
+
+// enters is the keys that a node made before it became a member, and the certificate that it got.
+func (m member) enters(trustDomain string) []keyUse {
+	vkey := "unreadable"
+	if key, err := x509.ParsePKIXPublicKey(m.LogKey); err == nil {
+		if v, err := audit.CosignerVerifierKey(audit.CosignerName(trustDomain, m.ID), key); err == nil {
+			vkey = v
+		}
+	}
+	return []keyUse{
+		{operation: opOwnKey, key: hsm.KeyIdentity, subject: m.ID, detail: fmt.Sprintf("sha256 %x", sha256.Sum256(m.IdentityKey))},
+		{operation: opOwnKey, key: hsm.KeyLog, subject: m.ID, detail: vkey},
+		{operation: opCertify, key: hsm.KeyAuthority, subject: spiffe(trustDomain, Node.String(), m.ID).String()},
+	}
 }
 
 func changeMember(tx cluster.Tx, operation, id string, change func(*member)) (estateDecision, error) {

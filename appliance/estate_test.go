@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"strongroom.internal/appliance/account"
+	"strongroom.internal/cluster"
 	"strongroom.internal/hsm"
 )
 
@@ -16,6 +17,7 @@ type memory map[string][]byte
 func (m memory) Get(key []byte) ([]byte, error) { return m[string(key)], nil }
 func (m memory) Set(key, value []byte)          { m[string(key)] = bytes.Clone(value) }
 func (m memory) Delete(key []byte)              { delete(m, string(key)) }
+func (m memory) LogHead() cluster.LogHead       { return cluster.LogHead{} }
 
 func (m memory) Scan(prefix, from []byte, fn func(key, value []byte) bool) error {
 	var keys []string
@@ -41,8 +43,13 @@ func (m memory) apply(t *testing.T, cmd estate) account.Outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if applied.Entry == nil || applied.Entry.Operation == "" || applied.Entry.Outcome == "" {
-		t.Fatalf("the command left no whole entry: %+v", applied.Entry)
+	for _, e := range applied.Entries {
+		if e.Operation == "" || e.Outcome == "" {
+			t.Fatalf("the command left no whole entry: %+v", e)
+		}
+	}
+	if len(applied.Entries) == 0 {
+		t.Fatal("the command left no entry")
 	}
 	var result estateResult
 	if err := decode(applied.Finish(7), &result); err != nil {
@@ -123,6 +130,7 @@ func TestANodeIDIsNeverGivenAgain(t *testing.T) {
 
 func TestAnUnknownCommandStopsTheNode(t *testing.T) {
 	var machine Machine
+	founded := memory{clusterRecord: mustEncode(clusterInfo{ID: "one"})}
 	for name, command := range map[string][]byte{
 		"empty":          {},
 		"kind":           []byte("z"),
@@ -130,8 +138,9 @@ func TestAnUnknownCommandStopsTheNode(t *testing.T) {
 		"estate, field":  append([]byte{estateCommand}, mustEncode(map[int]int{99: 1})...),
 		"estate, broken": {estateCommand, 0xff},
 		"account, empty": {accountCommand, 0xa0},
+		"log, empty":     append([]byte{logCommandByte}, mustEncode(logCommand{})...),
 	} {
-		if _, err := machine.Apply(memory{}, command); err == nil {
+		if _, err := machine.Apply(founded, command); err == nil {
 			t.Errorf("%s: was applied", name)
 		}
 	}

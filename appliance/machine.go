@@ -14,12 +14,15 @@ type Machine struct {
 	// Changed, when set, is told of every account whose credentials were removed, after the fact and on every node, so
 	// that seeds that are still resident in this node's module can be dropped. It must not block and decides nothing.
 	Changed func(tenant, account string)
+	// LogChanged, when set, is told when there is something new to sign, or a new checkpoint. It must not block.
+	LogChanged func()
 }
 
 // A command's first byte says which core decides it. An unknown one stops the node.
 const (
 	accountCommand byte = 'a'
 	estateCommand  byte = 'e'
+	logCommandByte byte = 'l'
 )
 
 // Apply decides one committed command.
@@ -32,6 +35,12 @@ func (m *Machine) Apply(tx cluster.Tx, command []byte) (cluster.Applied, error) 
 		return m.applyAccount(tx, command[1:])
 	case estateCommand:
 		return applyEstate(tx, command[1:])
+	case logCommandByte:
+		a, err := applyLog(tx, command[1:])
+		if err == nil && m.LogChanged != nil {
+			m.LogChanged()
+		}
+		return a, err
 	}
 	return cluster.Applied{}, fmt.Errorf("applying a command of unknown kind %#x", command[0])
 }
@@ -51,7 +60,7 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 	}
 	decision := account.Apply(policy, state, cmd)
 	return cluster.Applied{
-		Entry: decision.Entry,
+		Entries: decision.Entries(),
 		Finish: func(entry int64) []byte {
 			decision.SetEntry(entry)
 			key := accountKey(cmd.Tenant, cmd.Account)

@@ -23,12 +23,17 @@ const (
 )
 
 // Run does a node's own upkeep until ctx ends: it installs the cluster's keys once they have been replicated, drops the
-// resident seeds of changed accounts, and, on the leader, brings Raft's members in line with the state's.
+// resident seeds of changed accounts, signs the log's checkpoints, and, on the leader, brings Raft's members in line with
+// the state's. It returns an error only when this node must not go on.
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.forgetChanged(ctx) })
 	group.Go(func() error { return s.repeat(ctx, s.installKeys) })
+	group.Go(func() error { return s.repeat(ctx, s.recordKeys) })
 	group.Go(func() error { return s.repeat(ctx, s.reconcile) })
+	group.Go(func() error { return s.repeat(ctx, s.pruneFiles) })
+	group.Go(func() error { return s.repeat(ctx, s.askWitnesses) })
+	group.Go(func() error { return s.signLog(ctx) })
 	err := group.Wait()
 	if ctx.Err() != nil {
 		return nil
@@ -91,6 +96,16 @@ func (s *Service) installKeys(ctx context.Context) error {
 	s.estate.Store(&info)
 	s.log.Info("the cluster's keys are installed", "cluster", info.ID, "keys", len(keys))
 	return nil
+}
+
+// recordKeys puts on the log, once each time that this node starts, that its module holds the cluster's keys.
+func (s *Service) recordKeys(ctx context.Context) error {
+	if s.estate.Load() == nil || s.recorded {
+		return nil
+	}
+	_, _, err := s.proposeEstate(ctx, estate{Installed: &installed{Node: s.nodeID}})
+	s.recorded = err == nil
+	return err
 }
 
 // reconcile is the leader's: members of the state that are not in Raft are added, retired ones are removed.

@@ -17,6 +17,13 @@ const (
 	tokenPrefix   = "t/" // t/<SHA-256 of the token's secret>
 	sealedPrefix  = "k/" // k/<key name>/<version>
 	clusterRecord = "c/cluster"
+
+	intentRecord     = "g/intent"
+	checkpointPrefix = "g/checkpoint/" // g/checkpoint/<tree>
+	witnessesRecord  = "g/witnesses"
+	retentionRecord  = "g/retention"
+	archivePrefix    = "g/archived/" // g/archived/<tree>
+	prunedPrefix     = "g/pruned/"   // g/pruned/<tree>
 )
 
 var (

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,8 @@ type Config struct {
 	// Trust has the security officer mark a joiner's transport key (PKIX DER) trusted in this node's module. Nil: this
 	// node can't admit others.
 	Trust   func(ctx context.Context, transportKey []byte) error
-	Machine *Machine         // that Engine runs; its Changed is set by New
+	Machine *Machine         // that Engine runs; its hooks are set by New
+	Memory  Memory           // of what this node signed; nil: it signs no checkpoints
 	Log     hclog.Logger     // nil: none
 	Now     func() time.Time // nil: time.Now
 	Rand    io.Reader        // nil: crypto/rand.Reader
@@ -64,6 +66,14 @@ type Service struct {
 	decoys  decoys
 	estate  atomic.Pointer[clusterInfo] // set once the cluster keys are installed
 	changed chan changedAccount
+
+	recorded   bool             // recordKeys has done its part; of its goroutine alone
+	pruned     map[string]int64 // by tree; of pruneFiles's goroutine alone
+	seen       map[string]int64 // sizes that witnesses saw; of askWitnesses's goroutine alone
+	http       *http.Client     // for witnesses
+	memory     Memory
+	logChanged chan struct{} // of capacity 1
+	published  bell          // rung when there may be a new checkpoint
 }
 
 type changedAccount struct{ tenant, account string }
@@ -76,7 +86,9 @@ func New(c Config) (*Service, error) {
 	s := &Service{
 		nodeID: c.NodeID, pool: c.Pool, engine: c.Engine, members: c.Members, trust: c.Trust,
 		log: c.Log, now: c.Now, rand: c.Rand, version: c.Version,
-		changed: make(chan changedAccount, 1024),
+		changed: make(chan changedAccount, 1024), memory: c.Memory, logChanged: make(chan struct{}, 1),
+		pruned: map[string]int64{}, seen: map[string]int64{},
+		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
@@ -92,6 +104,12 @@ func New(c Config) (*Service, error) {
 		c.Machine.Changed = func(tenant, name string) {
 			select {
 			case s.changed <- changedAccount{tenant, name}:
+			default:
+			}
+		}
+		c.Machine.LogChanged = func() {
+			select {
+			case s.logChanged <- struct{}{}:
 			default:
 			}
 		}

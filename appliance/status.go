@@ -9,19 +9,23 @@ import (
 )
 
 // Status is the cluster as this node sees it, without asking the others.
-func (s *Service) Status(context.Context) (ClusterStatus, error) {
+func (s *Service) Status(ctx context.Context) (ClusterStatus, error) {
 	raft := s.members.Status()
 	records, err := s.memberRecords()
 	if err != nil {
 		return ClusterStatus{}, err
 	}
-	size, root, err := s.engine.Log().Head()
-	if err != nil {
+	trees, err := s.LogTrees(ctx)
+	if err != nil && !errors.Is(err, ErrUnavailable) {
 		return ClusterStatus{}, fmt.Errorf("reading the log's head: %w", err)
 	}
 	status := ClusterStatus{
-		Node: s.nodeID, Leader: raft.Leader, Term: raft.Term, Applied: raft.Applied, LogSize: size, LogRoot: root,
+		Node: s.nodeID, Leader: raft.Leader, Term: raft.Term, Applied: raft.Applied,
+		LogSize: raft.LogSize, LogTree: raft.Tree, LogRoot: raft.Root, LogMissing: raft.Missing,
 		Module: s.pool.State(), Info: s.pool.Info(), Version: s.version,
+	}
+	if len(trees) > 0 {
+		status.LogSigned = trees[len(trees)-1].Signed
 	}
 	status.Clock, _ = s.members.ClockOffset()
 	if info := s.estate.Load(); info != nil {
@@ -45,7 +49,7 @@ func (s *Service) Status(context.Context) (ClusterStatus, error) {
 
 // Ready says what this node lacks to answer a verification now. It is alive whatever this says.
 func (s *Service) Ready(ctx context.Context) []Check {
-	checks := []Check{{Name: "module"}, {Name: "keys"}, {Name: "clock", Err: s.members.ClockError()}, {Name: "quorum"}}
+	checks := []Check{{Name: "module"}, {Name: "keys"}, {Name: "clock", Err: s.members.ClockError()}, {Name: "quorum"}, {Name: "log", Err: s.engine.Log().Health()}}
 	if state := s.pool.State(); state.Status != hsm.Ready {
 		checks[0].Err = fmt.Errorf("%v since %s: %s", state.Status, state.Since.UTC().Format("15:04:05"), state.Reason)
 	}
@@ -56,14 +60,4 @@ func (s *Service) Ready(ctx context.Context) []Check {
 		checks[3].Err = err
 	}
 	return checks
-}
-
-// LogHead is the size and root of the key-usage log as this node has it.
-func (s *Service) LogHead(context.Context) (size int64, root [32]byte, err error) {
-	return s.engine.Log().Head()
-}
-
-// LogEntries returns the exact bytes of up to n entries.
-func (s *Service) LogEntries(_ context.Context, from int64, n int) ([][]byte, error) {
-	return s.engine.Log().Entries(from, n)
 }

@@ -16,7 +16,7 @@ const maxEvaluations = 5
 // Verify judges one attempt. The module computes the codes, the engine commits what matched, the core decides, and only
 // then is there an answer. A wrong code is an answer, not an error.
 func (s *Service) Verify(ctx context.Context, c Caller, idempotencyKey, name string, r VerifyRequest) (Verification, error) {
-	return s.attempt(ctx, c, idempotencyKey, name, func(state *account.State, cmd *account.Command) error {
+	v, err := s.attempt(ctx, c, idempotencyKey, name, func(state *account.State, cmd *account.Command) error {
 		verify := &account.Verify{Device: r.Device, MACs: attemptMACs(cmd)}
 		cmd.Resync, cmd.Verify = nil, verify
 		if state != nil {
@@ -49,7 +49,21 @@ func (s *Service) Verify(ctx context.Context, c Caller, idempotencyKey, name str
 		}
 		return nil
 	})
+	if err != nil || !r.Receipt {
+		return v, err
+	}
+	// The attempt is decided and on the log: a receipt that doesn't come in time must not hide what was decided.
+	wait, cancel := context.WithTimeout(ctx, receiptTimeout)
+	defer cancel()
+	if v.Receipt, err = s.LogReceipt(wait, v.Entry); err != nil {
+		s.log.Warn("a receipt did not come in time", "entry", v.Entry, "error", err)
+	}
+	return v, nil
 }
+
+// receiptTimeout bounds how long a verification waits for its receipt. A checkpoint takes a tenth of a second when all is
+// well.
+const receiptTimeout = 3 * time.Second
 
 // Resynchronise finds two consecutive codes in a wider window and moves the credential's counter or drift there
 // (RFC 4226, Section 7.4).

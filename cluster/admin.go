@@ -176,13 +176,14 @@ func (r *Raft) leadAdd(ctx context.Context, q adminRequest) error {
 	})
 }
 
-// catchUp waits until the node has applied nearly what this leader has committed.
+// catchUp waits until the node has applied nearly what this leader has committed, and has the whole key-usage log: a
+// voter is one that nothing is lost with but itself.
 func (r *Raft) catchUp(ctx context.Context, a raft.ServerAddress) error {
 	for {
 		target := r.fsm.progress.now()
 		body, err := r.peers.call(ctx, a, kindPing, nil)
 		var p pong
-		if err == nil && cbor.Unmarshal(body, &p) == nil && p.Applied+caughtUp >= target && p.Applied > 0 {
+		if err == nil && cbor.Unmarshal(body, &p) == nil && p.Applied+caughtUp >= target && p.Applied > 0 && p.LogMissing == 0 {
 			return nil
 		}
 		if r.raft.State() != raft.Leader {

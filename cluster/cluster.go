@@ -10,6 +10,7 @@ import (
 	"errors"
 
 	"strongroom.internal/appliance/audit"
+	"strongroom.internal/appliance/audit/tiles"
 )
 
 // Machine decides commands. Apply is called once for every committed command, in the committed order, on every node,
@@ -23,10 +24,13 @@ type Machine interface {
 
 // Applied is what a machine says of a command.
 type Applied struct {
-	// Entry is appended to the key-usage log; nil when the command leaves no entry.
-	Entry *audit.Entry
-	// Finish is called with the entry's place in the log (-1 without an entry) before the writes are kept, so that they
-	// and the result can name it. It may still call tx.Set. It returns the answer for the caller of Propose.
+	// Entries are appended to the key-usage log, in this order; none when the command leaves no entry. The engine sets
+	// their Index, and moves a Time that is before the last entry's up to it.
+	Entries []*audit.Entry
+	// NewTree, if set, begins a new tree of the log somewhere among Entries.
+	NewTree *NewTree
+	// Finish is called with the index of the first entry (-1 without one) before the writes are kept, so that they and the
+	// result can name it. It may still call tx.Set. It returns the answer for the caller of Propose.
 	Finish func(entry int64) []byte
 }
 
@@ -36,6 +40,8 @@ type Tx interface {
 	// Set and Delete take effect with this command. They keep no reference to key and value after the command is done.
 	Set(key, value []byte)
 	Delete(key []byte)
+	// LogHead is the log as it is before this command's entries, and Effects as they were before this command.
+	LogHead() LogHead
 }
 
 // Reader reads a state.
@@ -76,13 +82,25 @@ type Engine interface {
 	Log() Log
 }
 
-// Log is the key-usage log of one node's state.
+// Log is the key-usage log as one node has it. Methods are safe for concurrent use.
 type Log interface {
-	// Head is the size and the RFC 6962 root of the tree.
-	Head() (size int64, root [32]byte, err error)
-	// Entries returns the exact bytes of up to n entries from index from on.
+	// Heads are the heads of all trees, oldest first; the last is the one that grows.
+	Heads() ([]audit.Head, error)
+	// Tree reads a tree at the size that it has now. It answers ErrNoTree for a name that no tree has.
+	Tree(name string) (*tiles.Reader, error)
+	// Entries returns the exact bytes of up to n entries from an index on, those of one tree at most: what is asked for
+	// past a tree's end is to be asked for again.
 	Entries(from int64, n int) ([][]byte, error)
+	// Wait returns when the log has an entry with this index.
+	Wait(ctx context.Context, index int64) error
+	// Health says what keeps this node from writing the log's files, or from having all of them.
+	Health() error
+	// Prune removes the files of entries of a tree below a position, but for what later entries' proofs need.
+	Prune(tree string, position int64) error
 }
+
+// ErrNoTree: the log has no tree of that name.
+var ErrNoTree = errors.New("there is no such tree in the log")
 
 // MaxCommand bounds one command, in bytes.
 const MaxCommand = 64 << 10

@@ -27,6 +27,7 @@ const (
 	kindReadIndex = 2 // nothing; answered by a uint64 index that must be applied before a read
 	kindPing      = 3 // nothing; answered by a pong
 	kindAdmin     = 4 // an adminRequest; answered by nothing
+	kindLog       = 5 // a logRequest; answered by the bytes of a file of the key-usage log
 
 	statusOK       = 0
 	statusNoEffect = 1

@@ -12,8 +12,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
-
-	"strongroom.internal/appliance/audit"
 )
 
 // fsm applies Raft's entries to the state. Raft calls its methods from one goroutine, but for Persist.
@@ -23,13 +21,12 @@ type fsm struct {
 	fatal func(error)
 
 	// Of Raft's goroutine alone.
-	tree    audit.Tree
+	ledger  ledger
 	applied position
-	entry   []byte // JSON of the last entry, kept for reuse
-	key     []byte
 	recent  recent
 
 	progress progress // the index up to which views contain everything that has effects
+	logged   progress // the number of entries of the key-usage log
 
 	mu          sync.Mutex // guards what follows
 	st          *state
@@ -76,12 +73,13 @@ func (f *fsm) load(st *state) error {
 	if err != nil {
 		return fmt.Errorf("reading the state in %s: %w", st.dir, err)
 	}
-	f.tree, f.applied = m.tree, m.at
+	f.ledger, f.applied = m.ledger, m.at
 	f.recent.forget()
 	f.mu.Lock()
 	f.configIndex, f.config = m.configIndex, m.config
 	f.mu.Unlock()
 	f.progress.advance(m.at.index)
+	f.logged.advance(uint64(m.ledger.next()))
 	return nil
 }
 
@@ -168,8 +166,8 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 	if at == f.applied {
 		return nil
 	}
-	edge, _ := f.tree.MarshalBinary()
-	err := errors.Join(b.Set(keyPosition, at.bytes(), nil), b.Set(keyTree, edge, nil))
+	edge, record := f.ledger.encode()
+	err := errors.Join(b.Set(keyPosition, at.bytes(), nil), b.Set(keyTree, edge, nil), b.Set(keyLog, record, nil))
 	if err == nil {
 		// It waits for the disk only when several flushes are behind: a disk that hangs ends the node here too.
 		hung := time.AfterFunc(4*f.cfg.StoreDeadline, func() { f.fatal(errors.New("keeping the state: the disk hangs")) })
@@ -186,6 +184,7 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 		f.mu.Unlock()
 	}
 	f.progress.advance(at.index)
+	f.logged.advance(uint64(f.ledger.next()))
 	return nil
 }
 
@@ -196,31 +195,26 @@ func (f *fsm) applyEntry(b *pebble.Batch, l *raft.Log) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{reader: reader{src: b}, b: b, recent: &f.recent}
+	t := &tx{reader: reader{src: b}, b: b, recent: &f.recent, ledger: &f.ledger}
 	results := make([]Result, len(commands))
 	for i, c := range commands {
+		f.ledger.begin()
 		a, err := f.cfg.Machine.Apply(t, c)
 		if err != nil {
 			return nil, fmt.Errorf("command %d: %w", i, err)
 		}
-		index := int64(-1)
-		if a.Entry != nil {
-			index = f.tree.Size()
-			a.Entry.Index = index
-			f.entry = a.Entry.AppendJSON(f.entry[:0])
-			f.key = entryKey(f.key[:0], index)
-			if err := b.Set(f.key, f.entry, nil); err != nil {
-				return nil, err
-			}
-			f.tree.Append(f.entry)
+		first, err := f.ledger.append(&a, t.keepEntry)
+		if err != nil {
+			return nil, fmt.Errorf("command %d: %w", i, err)
 		}
 		results[i].Position = l.Index
 		if a.Finish != nil {
-			results[i].Data = a.Finish(index)
+			results[i].Data = a.Finish(first)
 		}
 		if t.err != nil {
 			return nil, t.err
 		}
+		f.ledger.end()
 	}
 	return results, nil
 }

@@ -16,6 +16,8 @@ const (
 	nodeFile = "node.json"
 	logDir   = "log"
 	stateDir = "state"
+
+	logFilesDir = "key-usage-log"
 )
 
 // phase is how far a node has come.

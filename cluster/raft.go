@@ -25,6 +25,8 @@ type Raft struct {
 	peers *peers
 	watch watch
 
+	writer *logWriter
+
 	queue       chan *proposal
 	reads       reads         // of Sync here
 	leaderReads reads         // of all nodes, while this one leads
@@ -131,6 +133,9 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { r.fsm.close(false) })
+	if r.writer, err = newLogWriter(r); err != nil {
+		return nil, err
+	}
 	if err := r.reconcile(); err != nil {
 		return nil, err
 	}
@@ -162,7 +167,8 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 		_, ok := o.Data.(raft.LeaderObservation)
 		return ok
 	}))
-	r.running.Add(3)
+	r.running.Add(4)
+	go r.writer.run()
 	go r.followLeader(observations)
 	go r.pack()
 	go r.watchPeers()
@@ -296,6 +302,8 @@ func (r *Raft) handle(ctx context.Context, kind byte, payload []byte) ([]byte, e
 		return r.handlePing()
 	case kindAdmin:
 		return r.handleAdmin(ctx, payload)
+	case kindLog:
+		return r.handleLog(payload)
 	}
 	return nil, fmt.Errorf("%w: a request of kind %d is not known", ErrNoEffect, kind)
 }

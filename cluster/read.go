@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
-
-	"strongroom.internal/appliance/audit"
 )
 
 // View is of Engine.
@@ -182,52 +179,4 @@ func (r *Raft) handleReadIndex(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	return binary.BigEndian.AppendUint64(nil, index), nil
-}
-
-// Log is of Engine.
-func (r *Raft) Log() Log { return entries{r.fsm} }
-
-// entries is the log as the state has it.
-type entries struct{ *fsm }
-
-func (e entries) Head() (size int64, root [32]byte, err error) {
-	st, err := e.current()
-	if err != nil {
-		return 0, root, err
-	}
-	defer st.release()
-	b, err := get(st.db, keyTree)
-	if err != nil {
-		return 0, root, err
-	}
-	var tree audit.Tree
-	if b != nil {
-		if err := tree.UnmarshalBinary(b); err != nil {
-			return 0, root, err
-		}
-	}
-	return tree.Size(), tree.Root(), nil
-}
-
-func (e entries) Entries(from int64, n int) (all [][]byte, err error) {
-	if from < 0 || n <= 0 {
-		return nil, nil
-	}
-	st, err := e.current()
-	if err != nil {
-		return nil, err
-	}
-	defer st.release()
-	it, err := st.db.NewIter(&pebble.IterOptions{LowerBound: entryKey(nil, from), UpperBound: after([]byte(entryPrefix))})
-	if err != nil {
-		return nil, err
-	}
-	for ok := it.First(); ok && len(all) < n; ok = it.Next() {
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return nil, errors.Join(err, it.Close())
-		}
-		all = append(all, append([]byte(nil), v...))
-	}
-	return all, errors.Join(it.Error(), it.Close())
 }

@@ -15,17 +15,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-
-	"strongroom.internal/appliance/audit"
 )
 
 // The state is one Pebble database. Its keys:
 //
-//	l/<index>    the bytes of a log entry; the index in eight bytes, big-endian
+//	l/<index>    the bytes of a log entry that the log's files may not have yet; the index in eight bytes, big-endian
 //	m/config     the index (8 bytes) and raft encoding of the newest committed configuration
 //	m/floor      index and term (8 bytes each) up to which Raft's log may be truncated
+//	m/log        names, heads and time of the log's trees, and the hash of all effects
 //	m/position   index and term of the last entry whose effects are here
-//	m/tree       the edge of the log's tree
+//	m/tree       the edge of the tree that grows
 //	s/<key>      what the machine keeps
 //
 // Pebble's own write-ahead log is off: Raft's log is the write-ahead log. Pebble makes whole batches durable in their
@@ -35,6 +34,7 @@ var (
 	keyConfig   = []byte("m/config")
 	keyFloor    = []byte("m/floor")
 	keyPosition = []byte("m/position")
+	keyLog      = []byte("m/log")
 	keyTree     = []byte("m/tree")
 )
 
@@ -148,7 +148,7 @@ type meta struct {
 	applied     position // the last entry that had effects
 	configIndex uint64
 	config      raft.Configuration
-	tree        audit.Tree
+	ledger      ledger
 }
 
 // readMeta reads the m/ keys. The state of a new node has none: everything is zero.
@@ -184,10 +184,20 @@ func readMeta(g getter) (m meta, err error) {
 			return m, err
 		}
 	}
-	if b, err = get(g, keyTree); err != nil || b == nil {
-		return m, err
+	m.ledger, err = readLedger(g)
+	return m, err
+}
+
+func readLedger(g getter) (l ledger, err error) {
+	edge, err := get(g, keyTree)
+	if err != nil {
+		return l, err
 	}
-	return m, m.tree.UnmarshalBinary(b)
+	record, err := get(g, keyLog)
+	if err != nil {
+		return l, err
+	}
+	return l, l.decode(edge, record)
 }
 
 // parseConfig reads the value of m/config. Raft's decoder panics on bytes that aren't its own.

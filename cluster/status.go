@@ -17,8 +17,10 @@ type Status struct {
 	Commit    uint64         `json:"commit"`     // last entry known to be committed
 	Applied   uint64         `json:"applied"`    // last entry that views contain
 	HasQuorum bool           `json:"has_quorum"` // a majority of the voters, this node counted, was heard in the last seconds
-	LogSize   int64          `json:"log_size"`   // entries of the key-usage log
-	Root      [32]byte       `json:"root"`       // RFC 6962 root of them: equal sizes must have equal roots
+	LogSize   int64          `json:"log_size"`   // entries of the key-usage log, in all its trees
+	Tree      string         `json:"tree"`       // that grows
+	Root      [32]byte       `json:"root"`       // its RFC 6962 root: equal sizes must have equal roots
+	Missing   int64          `json:"missing"`    // entries whose files this node has still to fetch from others
 	Members   []MemberStatus `json:"members"`
 	FreeBytes uint64         `json:"free_bytes"` // on the disk of DataDir
 }
@@ -38,7 +40,11 @@ func (r *Raft) Status() Status {
 		ID: r.cfg.NodeID, State: r.state(), Leader: string(leader), Term: r.raft.CurrentTerm(),
 		Commit: r.raft.CommitIndex(), Applied: r.fsm.progress.now(),
 	}
-	s.LogSize, s.Root, _ = r.Log().Head() // of a node that stops: zero
+	if heads, err := r.Log().Heads(); err == nil { // of a node that stops: zero
+		h := heads[len(heads)-1]
+		s.LogSize, s.Tree, s.Root = h.First+h.Size, h.Tree, h.Root
+	}
+	s.Missing = r.writer.missing()
 	s.FreeBytes, _ = freeBytes(r.cfg.DataDir)
 	voters, heardOf := 0, 0
 	for _, m := range r.known() {

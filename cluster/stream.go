@@ -14,11 +14,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"strongroom.internal/appliance/audit"
+	"strongroom.internal/appliance/audit/tiles"
 )
 
 // A snapshot on the wire is the state at one position, as a stream:
 //
-//	"strongroom state 1\n"
+//	"strongroom state 2\n"
 //	uint16 length, the trust domain
 //	uint64 index, uint64 term      of the position
 //	uint64 index                   of the configuration in it
@@ -27,10 +28,12 @@ import (
 //	32 bytes                       SHA-256 of all bytes before
 //	1 byte, MAC                    its length (0 or 32) and SnapshotMAC(macDomain || that SHA-256)
 //
-// Numbers are big-endian. The receiver writes the records to a database of its own while they arrive, computes the
-// log's tree anew from the entries, and takes the database only if everything agrees.
+// Numbers are big-endian. The receiver writes the records to a database of its own while they arrive, and takes the
+// database only if everything agrees. Of the log it has the edge of the tree and the entries that the sender's files may
+// not have; these must be the log's last ones, reach back to the last full bundle, and hash to the end of the edge. All
+// earlier ones are fetched from peers as files, each against the edge (see backfill.go).
 const (
-	streamMagic = "strongroom state 1\n"
+	streamMagic = "strongroom state 2\n"
 	macDomain   = "strongroom snapshot mac v1\x00"
 	macSize     = 32
 
@@ -170,7 +173,7 @@ func readStream(r io.Reader, db *pebble.DB, trustDomain string, mac func([]byte)
 
 	b := db.NewBatch()
 	defer func() { b.Close() }()
-	var tree audit.Tree
+	var tail logTail
 	var n uint64
 	var last, key, value []byte
 	for ; ; n++ {
@@ -199,15 +202,9 @@ func readStream(r io.Reader, db *pebble.DB, trustDomain string, mac func([]byte)
 			return h, refuse("its keys are out of order")
 		}
 		last = append(last[:0], key...)
-		switch {
-		case bytes.HasPrefix(key, []byte(entryPrefix)):
-			if !bytes.Equal(key, entryKey(nil, tree.Size())) {
-				return h, refuse("log entry %d is missing", tree.Size())
-			}
-			tree.Append(value)
-		case bytes.Equal(key, keyTree):
-			if edge, _ := tree.MarshalBinary(); !bytes.Equal(edge, value) {
-				return h, refuse("its log entries don't give its tree")
+		if bytes.HasPrefix(key, []byte(entryPrefix)) {
+			if err := tail.add(key, value); err != nil {
+				return h, refuse("%v", err)
 			}
 		}
 		if err := b.Set(key, value, nil); err != nil {
@@ -231,11 +228,11 @@ func readStream(r io.Reader, db *pebble.DB, trustDomain string, mac func([]byte)
 	if err != nil {
 		return h, err
 	}
-	tail := make([]byte, len(want))
-	if _, err := io.ReadFull(src, tail); err != nil {
+	end := make([]byte, len(want))
+	if _, err := io.ReadFull(src, end); err != nil {
 		return h, err
 	}
-	if subtle.ConstantTimeCompare(tail, want) != 1 {
+	if subtle.ConstantTimeCompare(end, want) != 1 {
 		return h, refuse("its hash or its MAC is wrong")
 	}
 	if _, err := src.ReadByte(); err != io.EOF {
@@ -248,10 +245,60 @@ func readStream(r io.Reader, db *pebble.DB, trustDomain string, mac func([]byte)
 	if err != nil {
 		return h, refuse("%v", err)
 	}
-	if m.at != h.at || m.configIndex != h.configIndex || m.tree.Root() != tree.Root() || m.tree.Size() != tree.Size() {
+	if m.at != h.at || m.configIndex != h.configIndex {
 		return h, refuse("its records are not of the position that it names")
 	}
+	if err := tail.check(&m.ledger); err != nil {
+		return h, refuse("%v", err)
+	}
 	return h, nil
+}
+
+// maxTail bounds the entries of a snapshot. A node that can't write its log's files is not ready long before.
+const maxTail = 1 << 20
+
+// logTail gathers the log entries of a snapshot, which come by ascending index and before the tree.
+type logTail struct {
+	first  int64
+	leaves [][audit.HashSize]byte
+}
+
+func (t *logTail) add(key, entry []byte) error {
+	if len(key) != len(entryPrefix)+8 {
+		return errors.New("a key of its log has another length")
+	}
+	index := int64(binary.BigEndian.Uint64(key[len(entryPrefix):]))
+	if len(t.leaves) == 0 {
+		t.first = index
+	}
+	if index != t.first+int64(len(t.leaves)) {
+		return fmt.Errorf("log entry %d is missing", t.first+int64(len(t.leaves)))
+	}
+	if len(t.leaves) == maxTail {
+		return fmt.Errorf("more than %d log entries", maxTail)
+	}
+	t.leaves = append(t.leaves, audit.LeafHash(entry))
+	return nil
+}
+
+// check compares the entries with what the state says of the log.
+func (t *logTail) check(l *ledger) error {
+	need := l.first + l.tree.Size()&^(tiles.BundleSize-1) // of the last bundle that isn't full
+	end := l.next()
+	if need == end && len(t.leaves) == 0 {
+		return nil
+	}
+	if t.first > need || t.first+int64(len(t.leaves)) != end {
+		return fmt.Errorf("its log entries are %d to %d, and %d to %d are needed", t.first, t.first+int64(len(t.leaves)), need, end)
+	}
+	var rest audit.Tree
+	for _, leaf := range t.leaves[need-t.first:] {
+		rest.AppendLeaf(leaf)
+	}
+	if !l.tree.EndsWith(&rest, tiles.BundleSize) {
+		return errors.New("its log entries don't give its tree")
+	}
+	return nil
 }
 
 // resize returns a slice of n bytes, b's own memory where it suffices.

@@ -26,8 +26,8 @@ func (noter) Apply(tx Tx, command []byte) (Applied, error) {
 		return Applied{}, errors.New("not known")
 	}
 	return Applied{
-		Entry:  &audit.Entry{Operation: "note", Key: string(command)},
-		Finish: func(entry int64) []byte { tx.Set(command, fmt.Append(nil, entry)); return command },
+		Entries: []*audit.Entry{{Operation: "note", Key: string(command)}},
+		Finish:  func(entry int64) []byte { tx.Set(command, fmt.Append(nil, entry)); return command },
 	}, nil
 }
 
@@ -133,10 +133,8 @@ func TestSnapshotMovesTheState(t *testing.T) {
 	if got, want := notes(t, to), notes(t, from); got != want || got != "a=0 b=1 c=2 d=3 " {
 		t.Errorf("%q arrived of %q", got, want)
 	}
-	size, root, _ := entries{from}.Head()
-	size2, root2, _ := entries{to}.Head()
-	if size != 4 || size2 != size || root2 != root {
-		t.Errorf("heads %d %x and %d %x", size, root, size2, root2)
+	if a, b := from.ledger.head(), to.ledger.head(); a != b || a.Size != 4 || a.Effects == [32]byte{} {
+		t.Errorf("heads %+v and %+v", a, b)
 	}
 	// It goes on from there, and a restart finds it, flushed or not.
 	to.ApplyBatch([]*raft.Log{command(5, 2, "e")})

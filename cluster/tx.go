@@ -71,9 +71,16 @@ type tx struct {
 	reader
 	b      *pebble.Batch
 	recent *recent
+	ledger *ledger
 	buf    []byte
 	err    error // the first that a write met; the node stops on it
 }
+
+// LogHead is of Tx.
+func (t *tx) LogHead() LogHead { return t.ledger.head() }
+
+// keepEntry keeps an entry until the log's files have it.
+func (t *tx) keepEntry(key, entry []byte) error { return t.b.Set(key, entry, nil) }
 
 // Get finds a value among the recent ones first.
 func (t *tx) Get(key []byte) ([]byte, error) {
@@ -89,6 +96,10 @@ func (t *tx) Get(key []byte) ([]byte, error) {
 
 func (t *tx) Set(key, value []byte) {
 	t.recent.put(key, append(make([]byte, 0, len(value)), value...))
+	if value == nil {
+		value = []byte{}
+	}
+	t.ledger.write(key, value)
 	t.buf = append(append(t.buf[:0], userPrefix...), key...)
 	if err := t.b.Set(t.buf, value, nil); err != nil && t.err == nil {
 		t.err = err
@@ -97,6 +108,7 @@ func (t *tx) Set(key, value []byte) {
 
 func (t *tx) Delete(key []byte) {
 	t.recent.put(key, nil)
+	t.ledger.write(key, nil)
 	t.buf = append(append(t.buf[:0], userPrefix...), key...)
 	if err := t.b.Delete(t.buf, nil); err != nil && t.err == nil {
 		t.err = err

@@ -50,11 +50,12 @@ type pong struct {
 	Applied     uint64   `cbor:"2,keyasint"`
 	ConfigIndex uint64   `cbor:"3,keyasint"` // of the newest committed configuration
 	Members     []Member `cbor:"4,keyasint"` // in it
+	LogMissing  int64    `cbor:"5,keyasint"` // entries of the key-usage log that it has still to fetch
 }
 
 func (r *Raft) handlePing() ([]byte, error) {
 	index, c := r.fsm.configuration()
-	return cbor.Marshal(pong{r.cfg.Clock().UnixNano(), r.fsm.progress.now(), index, members(c)})
+	return cbor.Marshal(pong{r.cfg.Clock().UnixNano(), r.fsm.progress.now(), index, members(c), r.writer.missing()})
 }
 
 // watch is what a node knows of its peers.

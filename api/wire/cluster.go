@@ -4,17 +4,20 @@ import "time"
 
 // Cluster is the state of the cluster as one node sees it.
 type Cluster struct {
-	ClusterID string   `json:"cluster_id"`
-	Node      string   `json:"node" doc:"The node that answers."`
-	Leader    string   `json:"leader,omitempty" doc:"Absent: none known."`
-	Term      uint64   `json:"term"`
-	Applied   uint64   `json:"applied" doc:"Index of the last command that this node applied."`
-	Members   []Member `json:"members" nullable:"false"`
-	LogSize   int64    `json:"log_size"`
-	LogRoot   []byte   `json:"log_root"`
-	Module    Module   `json:"module"`
-	ClockMS   float64  `json:"clock_offset_ms" doc:"This node's clock against its peers' median, in milliseconds."`
-	Version   string   `json:"version,omitempty"`
+	ClusterID  string   `json:"cluster_id"`
+	Node       string   `json:"node" doc:"The node that answers."`
+	Leader     string   `json:"leader,omitempty" doc:"Absent: none known."`
+	Term       uint64   `json:"term"`
+	Applied    uint64   `json:"applied" doc:"Index of the last command that this node applied."`
+	Members    []Member `json:"members" nullable:"false"`
+	LogSize    int64    `json:"log_size" doc:"Entries of the key-usage log, in all its trees."`
+	LogTree    string   `json:"log_tree" doc:"The tree that grows."`
+	LogRoot    []byte   `json:"log_root" doc:"Its root."`
+	LogSigned  int64    `json:"log_signed" doc:"Size of its newest checkpoint."`
+	LogMissing int64    `json:"log_missing,omitempty" doc:"Entries that this node has still to fetch from others."`
+	Module     Module   `json:"module"`
+	ClockMS    float64  `json:"clock_offset_ms" doc:"This node's clock against its peers' median, in milliseconds."`
+	Version    string   `json:"version,omitempty"`
 }
 
 // Member is one node.
@@ -50,10 +53,12 @@ type Module struct {
 	Label        string    `json:"label,omitempty"`
 }
 
-// LogHead is the size and root of the key-usage log.
+// LogHead is where the key-usage log stands.
 type LogHead struct {
-	Size int64  `json:"size"`
-	Root []byte `json:"root" doc:"RFC 6962 Merkle tree hash of that size."`
+	Size   int64  `json:"size" doc:"Entries in all trees."`
+	Tree   string `json:"tree" doc:"The tree that grows."`
+	Root   []byte `json:"root" doc:"Its RFC 6962 Merkle tree hash."`
+	Signed int64  `json:"signed" doc:"Entries up to which a checkpoint counts."`
 }
 
 // LogEntries is a piece of the log.

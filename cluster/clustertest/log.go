@@ -22,10 +22,11 @@ func (c *Cluster) checkLog(t *testing.T, acked map[ID]Answer) {
 		if err := e.Sync(within(t)); err != nil {
 			t.Fatalf("node %d: %v", node, err)
 		}
-		size, root, err := e.Log().Head()
+		heads, err := e.Log().Heads()
 		if err != nil {
 			t.Fatalf("node %d: %v", node, err)
 		}
+		size, root := heads[len(heads)-1].Size, heads[len(heads)-1].Root
 		var all [][]byte
 		for int64(len(all)) < size {
 			more, err := e.Log().Entries(int64(len(all)), int(min(1000, size-int64(len(all)))))

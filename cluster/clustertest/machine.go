@@ -96,10 +96,10 @@ func (Machine) Apply(tx cluster.Tx, c []byte) (cluster.Applied, error) {
 	}
 	tx.Set([]byte("r/"+register), binary.BigEndian.AppendUint64(nil, uint64(value)))
 	return cluster.Applied{
-		Entry: &audit.Entry{
+		Entries: []*audit.Entry{{
 			Operation: string(c[0]), Request: hex.EncodeToString(id), Key: register,
 			Outcome: strconv.FormatInt(value, 10),
-		},
+		}},
 		Finish: func(entry int64) []byte {
 			answer := Answer{value, entry}.bytes()
 			tx.Set(key, answer)

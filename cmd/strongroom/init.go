@@ -199,8 +199,8 @@ func (p *parts) create(ctx context.Context, command []byte) error {
 	if err := p.engine.Sync(ctx); err != nil { // also waits for the first election
 		return fmt.Errorf("waiting for the new cluster: %w", err)
 	}
-	size, _, err := p.engine.Log().Head()
-	if err != nil || size > 0 {
+	heads, err := p.engine.Log().Heads()
+	if err != nil || len(heads) > 1 || heads[0].Size > 0 {
 		return err
 	}
 	if _, err := p.engine.Propose(ctx, command); err != nil {

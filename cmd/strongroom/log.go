@@ -21,7 +21,7 @@ func newLog(t *terminal) *cobra.Command {
 func newLogHead(t *terminal, o *connection) *cobra.Command {
 	return &cobra.Command{
 		Use:   "head",
-		Short: "Show the log's size and Merkle root (RFC 6962)",
+		Short: "Show the log's size, its tree and that tree's Merkle root (RFC 6962), and how far it is signed",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cluster, ctx, end, err := o.open(c)
@@ -33,7 +33,9 @@ func newLogHead(t *terminal, o *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.print(head, func(w io.Writer) { fmt.Fprintf(w, "size\t%d\nroot\t%x\n", head.Size, head.Root) })
+			return t.print(head, func(w io.Writer) {
+				fmt.Fprintf(w, "size\t%d\ntree\t%s\nroot\t%x\nsigned\t%d\n", head.Size, head.Tree, head.Root, head.Signed)
+			})
 		},
 	}
 }
@@ -76,7 +78,7 @@ the tree. Without --count, all from --from on.`,
 					from++
 				}
 				left -= int64(len(entries))
-				if int64(len(entries)) < n || count > 0 && left == 0 {
+				if len(entries) == 0 || count > 0 && left == 0 { // a tree's end makes a page short
 					return nil
 				}
 			}

@@ -99,7 +99,7 @@ func (p *parts) openEngine(ctx context.Context) error {
 func (p *parts) newService() (err error) {
 	c := appliance.Config{
 		NodeID: p.config.Node.ID, Pool: p.pool, Engine: p.engine, Members: p.engine, Machine: p.machine,
-		Log: p.log.Named("appliance"), Version: version,
+		Memory: newSignedMemory(p.config.Node.DataDir), Log: p.log.Named("appliance"), Version: version,
 	}
 	if p.config.HasSOPIN() {
 		c.Trust = trustInOtherProcess(p.config.Path())

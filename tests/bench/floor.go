@@ -103,7 +103,7 @@ type echo struct{}
 
 func (echo) Apply(tx cluster.Tx, command []byte) (cluster.Applied, error) {
 	return cluster.Applied{
-		Entry: &audit.Entry{Operation: "bench", Outcome: "done"},
+		Entries: []*audit.Entry{{Operation: "bench", Outcome: "done"}},
 		Finish: func(int64) []byte {
 			tx.Set(command[:16], command)
 			return command[:1]
