@@ -67,7 +67,7 @@ type Service struct {
 	estate  atomic.Pointer[clusterInfo] // set once the cluster keys are installed
 
 	logTrouble atomic.Pointer[error] // why the log's files can't be kept; nil: they can
-	changed chan changedAccount
+	changed    chan changedAccount
 
 	recorded   bool             // recordKeys has done its part; of its goroutine alone
 	pruned     map[string]int64 // by tree; of pruneFiles's goroutine alone
