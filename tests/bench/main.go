@@ -28,15 +28,15 @@ func mainCode() int {
 	var o options
 	flag.IntVar(&o.accounts, "accounts", 24_000, "accounts that are verified, a third on each node")
 	flag.IntVar(&o.large, "large", 1_000_000, "accounts of the large state; 0 leaves it out")
-	flag.StringVar(&o.only, "only", "", "measure only this part: floor, small or large")
+	flag.StringVar(&o.only, "only", "", "measure only this part: floor, small, large or log")
 	flag.BoolVar(&o.keep, "keep", false, "keep the racks' directories")
 	flag.Parse()
 	switch {
 	case flag.NArg() > 0, o.accounts < 1000, o.large < 0:
 		fmt.Fprintln(os.Stderr, "bench: -accounts must be at least 1000, -large not negative, and nothing may follow the flags")
 		return 2
-	case o.only != "" && o.only != "floor" && o.only != "small" && o.only != "large":
-		fmt.Fprintln(os.Stderr, "bench: -only must be floor, small or large")
+	case o.only != "" && o.only != "floor" && o.only != "small" && o.only != "large" && o.only != "log":
+		fmt.Fprintln(os.Stderr, "bench: -only must be floor, small, large or log")
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -68,5 +68,8 @@ func bench(ctx context.Context, o options) error {
 		}
 	}
 	compare(small, large)
+	if wanted("log") {
+		return measureLog(ctx)
+	}
 	return nil
 }

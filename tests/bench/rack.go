@@ -252,23 +252,27 @@ func (b *bencher) rightCodes(ctx context.Context, callers, n int) (rows []row, e
 	return rows, nil
 }
 
-// wrongCodes guesses at each account, below its budget.
+// wrongCodes guesses at each account, below its budget, and reports it.
 func (b *bencher) wrongCodes(ctx context.Context, callers int, accounts []benchAccount, each int) (row, error) {
-	conns, err := b.connect(callers)
-	defer closeAll(conns)
+	m, err := b.guess(ctx, callers, accounts, each)
 	if err != nil {
 		return row{}, err
 	}
-	m, err := run(ctx, callers, len(accounts)*each, time.Minute, b.processes,
+	return report("wrong codes, hot seeds", m), nil
+}
+
+func (b *bencher) guess(ctx context.Context, callers int, accounts []benchAccount, each int) (*measurement, error) {
+	conns, err := b.connect(callers)
+	defer closeAll(conns)
+	if err != nil {
+		return nil, err
+	}
+	return run(ctx, callers, len(accounts)*each, time.Minute, b.processes,
 		func(_ context.Context, caller, request int) (string, error) {
 			a := accounts[request%len(accounts)]
 			// Far from any step of now: right once in a million.
 			return conns[caller][a.node].verify(a.name, code(a.seed, int64(request)))
 		})
-	if err != nil {
-		return row{}, err
-	}
-	return report("wrong codes, hot seeds", m), nil
 }
 
 // freshStep waits, when a step is nearly over, for the next: a run must not lose its codes under way.
