@@ -22,6 +22,7 @@ type fsm struct {
 
 	// Of Raft's goroutine alone.
 	ledger  ledger
+	group   entryGroup
 	applied position
 	recent  recent
 
@@ -167,7 +168,7 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 		return nil
 	}
 	edge, record := f.ledger.encode()
-	err := errors.Join(b.Set(keyPosition, at.bytes(), nil), b.Set(keyTree, edge, nil), b.Set(keyLog, record, nil))
+	err := errors.Join(f.group.flush(b), b.Set(keyPosition, at.bytes(), nil), b.Set(keyTree, edge, nil), b.Set(keyLog, record, nil))
 	if err == nil {
 		// It waits for the disk only when several flushes are behind: a disk that hangs ends the node here too.
 		hung := time.AfterFunc(4*f.cfg.StoreDeadline, func() { f.fatal(errors.New("keeping the state: the disk hangs")) })
@@ -195,7 +196,7 @@ func (f *fsm) applyEntry(b *pebble.Batch, l *raft.Log) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{reader: reader{src: b}, b: b, recent: &f.recent, ledger: &f.ledger}
+	t := &tx{reader: reader{src: b}, b: b, recent: &f.recent, ledger: &f.ledger, group: &f.group}
 	results := make([]Result, len(commands))
 	for i, c := range commands {
 		f.ledger.begin()

@@ -46,7 +46,6 @@ type ledger struct {
 	sum   hash.Hash // of the command that is being applied
 	wrote bool
 	entry []byte // JSON of the last entry, kept for reuse
-	key   []byte
 }
 
 // ledgerRecord is the value of m/log, in CBOR. The tree's edge has a key of its own.
@@ -130,8 +129,8 @@ func validTree(name string) bool {
 	return true
 }
 
-// append puts a command's entries into the log, keeping each through keep, and returns the index of the first, or -1.
-func (l *ledger) append(a *Applied, keep func(key, entry []byte) error) (first int64, err error) {
+// append puts a command's entries into the log, keeping each through keep, which copies it, and returns the index of the first, or -1.
+func (l *ledger) append(a *Applied, keep func(index int64, entry []byte) error) (first int64, err error) {
 	if a.NewTree != nil && (a.NewTree.At < 0 || a.NewTree.At >= len(a.Entries)) {
 		return 0, errors.New("a new tree needs an entry to begin with")
 	}
@@ -152,8 +151,7 @@ func (l *ledger) append(a *Applied, keep func(key, entry []byte) error) (first i
 		l.time = max(l.time, e.Time)
 		e.Index, e.Time = index, l.time
 		l.entry = e.AppendJSON(l.entry[:0])
-		l.key = entryKey(l.key[:0], index)
-		if err := keep(l.key, l.entry); err != nil {
+		if err := keep(index, l.entry); err != nil {
 			return 0, err
 		}
 		l.tree.Append(l.entry)

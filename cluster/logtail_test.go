@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"filippo.io/torchwood"
+
 	"strongroom.internal/appliance/audit"
 )
 
@@ -43,7 +45,10 @@ func TestSnapshotsLogTail(t *testing.T) {
 				if tc.spoil != 0 && i == tc.spoil {
 					b[0] ^= 1
 				}
-				err = tail.add(entryKey(nil, first+i), b)
+				var g []byte
+				if g, err = torchwood.AppendTileEntry(nil, b); err == nil {
+					err = tail.add(entryKey(nil, first+i), g)
+				}
 			}
 			if err == nil {
 				err = tail.check(&l)

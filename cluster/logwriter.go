@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"strongroom.internal/appliance/audit"
@@ -252,7 +250,7 @@ func (w *logWriter) drop(st *state, below, enough int64) error {
 	if below-w.dropped < enough {
 		return nil
 	}
-	if err := st.db.DeleteRange(entryKey(nil, 0), entryKey(nil, below), pebble.NoSync); err != nil {
+	if err := dropEntries(st, below); err != nil {
 		return err
 	}
 	w.dropped = below
@@ -294,23 +292,4 @@ func (w *logWriter) health() error {
 		return fmt.Errorf("the log's files are %d entries behind", w.lag)
 	}
 	return nil
-}
-
-// entriesOf reads up to n entries from an index on out of the state, without a gap.
-func entriesOf(st *state, from int64, n int) (all [][]byte, err error) {
-	it, err := st.db.NewIter(&pebble.IterOptions{LowerBound: entryKey(nil, from), UpperBound: after([]byte(entryPrefix))})
-	if err != nil {
-		return nil, err
-	}
-	for ok := it.First(); ok && len(all) < n; ok = it.Next() {
-		if binary.BigEndian.Uint64(it.Key()[len(entryPrefix):]) != uint64(from)+uint64(len(all)) {
-			break
-		}
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return nil, errors.Join(err, it.Close())
-		}
-		all = append(all, append([]byte(nil), v...))
-	}
-	return all, errors.Join(it.Error(), it.Close())
 }

@@ -19,7 +19,8 @@ import (
 
 // The state is one Pebble database. Its keys:
 //
-//	l/<index>    the bytes of a log entry that the log's files may not have yet; the index in eight bytes, big-endian
+//	l/<index>    log entries that the log's files may not have yet, see entrygroup.go; the index of the first in eight
+//	             bytes, big-endian
 //	m/config     the index (8 bytes) and raft encoding of the newest committed configuration
 //	m/floor      index and term (8 bytes each) up to which Raft's log may be truncated
 //	m/log        names, heads and time of the log's trees, and the hash of all effects
@@ -42,10 +43,6 @@ const (
 	userPrefix  = "s/"
 	entryPrefix = "l/"
 )
-
-func entryKey(dst []byte, index int64) []byte {
-	return binary.BigEndian.AppendUint64(append(dst, entryPrefix...), uint64(index))
-}
 
 // position is a place in Raft's log.
 type position struct{ index, term uint64 }

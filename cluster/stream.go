@@ -263,22 +263,25 @@ type logTail struct {
 	leaves [][audit.HashSize]byte
 }
 
-func (t *logTail) add(key, entry []byte) error {
-	if len(key) != len(entryPrefix)+8 {
-		return errors.New("a key of its log has another length")
+func (t *logTail) add(key, group []byte) error {
+	first, err := parseEntryKey(key)
+	if err != nil {
+		return err
 	}
-	index := int64(binary.BigEndian.Uint64(key[len(entryPrefix):]))
 	if len(t.leaves) == 0 {
-		t.first = index
+		t.first = first
 	}
-	if index != t.first+int64(len(t.leaves)) {
+	if first != t.first+int64(len(t.leaves)) {
 		return fmt.Errorf("log entry %d is missing", t.first+int64(len(t.leaves)))
 	}
-	if len(t.leaves) == maxTail {
+	err = eachEntry(first, group, func(_ int64, entry []byte) bool {
+		t.leaves = append(t.leaves, audit.LeafHash(entry))
+		return len(t.leaves) <= maxTail
+	})
+	if len(t.leaves) > maxTail {
 		return fmt.Errorf("more than %d log entries", maxTail)
 	}
-	t.leaves = append(t.leaves, audit.LeafHash(entry))
-	return nil
+	return err
 }
 
 // check compares the entries with what the state says of the log.

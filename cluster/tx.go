@@ -72,6 +72,7 @@ type tx struct {
 	b      *pebble.Batch
 	recent *recent
 	ledger *ledger
+	group  *entryGroup
 	buf    []byte
 	err    error // the first that a write met; the node stops on it
 }
@@ -80,7 +81,7 @@ type tx struct {
 func (t *tx) LogHead() LogHead { return t.ledger.head() }
 
 // keepEntry keeps an entry until the log's files have it.
-func (t *tx) keepEntry(key, entry []byte) error { return t.b.Set(key, entry, nil) }
+func (t *tx) keepEntry(index int64, entry []byte) error { return t.group.add(t.b, index, entry) }
 
 // Get finds a value among the recent ones first.
 func (t *tx) Get(key []byte) ([]byte, error) {
