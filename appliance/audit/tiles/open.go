@@ -144,11 +144,9 @@ func (s *Store) probe(st *state) (*state, error) {
 		}
 		st = next
 	}
-	// The process that put them there may have ended before it synced the directories.
+	// The process that put them there may have ended before it synced the directories. Those themselves were durable before
+	// anything was put in them.
 	for _, d := range dirs {
-		if err := s.makeDir(d); err != nil {
-			return nil, err
-		}
 		if err := s.disk.syncDir(s.path(d)); err != nil {
 			return nil, err
 		}

@@ -10,7 +10,8 @@ import (
 // Prune gives up the bundles and level-0 tiles whose end is at or below before, a number of entries; before may not be
 // above what is in files. Higher levels stay, so roots and proofs of what is left still work. When it answers nil, or an
 // error after [Store.Pruned] has risen, they are never served again; that they are off the disk is sure only with nil.
-// Calling it again, with any number, goes on with what a crash left. It may run beside Append.
+// Calling it again, with any number, goes on with what a crash left. It may run beside Append. Before it removes anything
+// it writes two small files, so a disk that is full to the last block has to be given a few kilobytes first.
 func (s *Store) Prune(before int64) error {
 	s.removing.Lock()
 	defer s.removing.Unlock()

@@ -32,6 +32,7 @@ package tiles
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
@@ -75,6 +76,11 @@ func tilePath(level int, n int64, width int) string {
 
 // appendBundle appends entries in the form of a bundle.
 func appendBundle(dst []byte, entries [][]byte) ([]byte, error) {
+	size := 0
+	for _, e := range entries {
+		size += 2 + len(e)
+	}
+	dst = slices.Grow(dst, size)
 	for _, e := range entries {
 		var err error
 		if dst, err = torchwood.AppendTileEntry(dst, e); err != nil {
