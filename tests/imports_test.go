@@ -35,6 +35,7 @@ var (
 var rules = []rule{
 	{"appliance/otp", ours, nil, "the arithmetic stands alone"},
 	{"appliance/otp/pskc", ours, []string{"appliance/otp"}, "a reader of files knows tokens, nothing else"},
+	{"appliance/otp/tokenfile", ours, []string{"appliance/otp", "appliance/otp/pskc"}, "a reader of files knows tokens, nothing else"},
 	{"appliance/audit", ours, nil, "an auditor verifies without the appliance"},
 	{"appliance/account", ours, []string{"appliance/audit", "appliance/otp"}, "the core knows codes and entries, nothing else"},
 	{"hsm", ours, []string{"hsm", "hsm/pkcs11", "hsm/hsmtest"}, "hardware knows nobody who uses it"},
@@ -53,6 +54,7 @@ var direct = []rule{
 	{"appliance/account", impure, nil, "same command + same state = same result on every node"},
 	{"appliance/otp", worldly, nil, "the arithmetic is pure"},
 	{"appliance/otp/pskc", worldly, nil, "a parser is pure"},
+	{"appliance/otp/tokenfile", worldly, nil, "a parser is pure"},
 }
 
 func TestImportsPointInward(t *testing.T) {
