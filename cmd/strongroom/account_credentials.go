@@ -134,41 +134,6 @@ func keepQR(path string, qr wire.Secret) error {
 	return nil
 }
 
-func newAccountImport(t *terminal, o *accountOptions) *cobra.Command {
-	var r wire.AuthenticatorRequest
-	c := &cobra.Command{
-		Use:   "import ACCOUNT",
-		Short: "Import an existing token: an otpauth URI from stdin",
-		Long: `Reads an otpauth URI from stdin, or from the terminal without echo. The tenant's policy must allow it (strongroom policy
-set TENANT --allow-import): a seed that was elsewhere may be elsewhere still.`,
-		Example: "  strongroom account import alice <uri",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			uri, err := t.secret("otpauth URI")
-			if err != nil {
-				return err
-			}
-			defer uri.Destroy()
-			r.URI = wire.NewSecret(string(uri.Reveal()))
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			a, err := cluster.AddAuthenticator(ctx, args[0], r)
-			if err != nil {
-				return err
-			}
-			result := struct {
-				Authenticator wire.Credential `json:"authenticator"`
-				Entry         int64           `json:"entry"`
-			}{a.Authenticator, a.Entry}
-			return t.print(result, func(w io.Writer) { fmt.Fprintln(w, a.Authenticator.ID) })
-		},
-	}
-	return c
-}
-
 func newAccountRemove(t *terminal, o *accountOptions) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{

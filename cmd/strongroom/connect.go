@@ -102,15 +102,24 @@ func (o *connection) read() (c clientConfig, err error) {
 	return c, nil
 }
 
-// open makes the client, and a context that bounds the whole command.
-func (o *connection) open(c *cobra.Command) (*client.Client, context.Context, func(), error) {
+// connect makes the client, and says as whom.
+func (o *connection) connect() (*client.Client, *tls.Config, error) {
 	nodes, config, err := o.resolve()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	cluster, err := client.New(client.Config{Nodes: nodes, TLS: config, Timeout: o.timeout})
 	if err != nil {
-		return nil, nil, nil, &exitError{exitUsage, err}
+		return nil, nil, &exitError{exitUsage, err}
+	}
+	return cluster, config, nil
+}
+
+// open makes the client, and a context that bounds the whole command.
+func (o *connection) open(c *cobra.Command) (*client.Client, context.Context, func(), error) {
+	cluster, _, err := o.connect()
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 	return cluster, ctx, func() { cancel(); cluster.Close() }, nil
