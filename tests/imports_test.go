@@ -35,6 +35,7 @@ var (
 var rules = []rule{
 	{"appliance/otp", ours, nil, "the arithmetic stands alone"},
 	{"appliance/audit", ours, nil, "an auditor verifies without the appliance"},
+	{"appliance/audit/archive", ours, []string{"appliance/audit"}, "an auditor archives without the appliance"},
 	{"appliance/account", ours, []string{"appliance/audit", "appliance/otp"}, "the core knows codes and entries, nothing else"},
 	{"hsm", ours, []string{"hsm", "hsm/pkcs11", "hsm/hsmtest"}, "hardware knows nobody who uses it"},
 	{"cluster", ours, []string{"cluster", "cluster/clustertest", "appliance/audit"}, "an engine knows commands and entries, not what they mean"},
@@ -52,6 +53,12 @@ var direct = []rule{
 		[]string{"crypto/rand", "math/rand", "math/rand/v2", "os", "net", "net/http", "sync", "log", "os/exec"},
 		nil,
 		"the arithmetic is pure",
+	},
+	{
+		"appliance/audit/archive",
+		[]string{"database/sql", "github.com/cockroachdb/cockroach-go/v2/crdb/crdbpgxv5"},
+		nil,
+		"both have an ExecuteTx that drops the error of COMMIT on PostgreSQL",
 	},
 }
 
