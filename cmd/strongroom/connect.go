@@ -102,15 +102,24 @@ func (o *connection) read() (c clientConfig, err error) {
 	return c, nil
 }
 
-// open makes the client, and a context that bounds the whole command.
-func (o *connection) open(c *cobra.Command) (*client.Client, context.Context, func(), error) {
+// client makes the client; each of its calls is bounded.
+func (o *connection) client() (*client.Client, error) {
 	nodes, config, err := o.resolve()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	cluster, err := client.New(client.Config{Nodes: nodes, TLS: config, Timeout: o.timeout})
 	if err != nil {
-		return nil, nil, nil, &exitError{exitUsage, err}
+		return nil, &exitError{exitUsage, err}
+	}
+	return cluster, nil
+}
+
+// open makes the client, and a context that bounds the whole command.
+func (o *connection) open(c *cobra.Command) (*client.Client, context.Context, func(), error) {
+	cluster, err := o.client()
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 	return cluster, ctx, func() { cancel(); cluster.Close() }, nil
