@@ -38,6 +38,7 @@ var rules = []rule{
 	{"appliance/otp/tokenfile", ours, []string{"appliance/otp", "appliance/otp/pskc"}, "a reader of files knows tokens, nothing else"},
 	{"appliance/audit", ours, nil, "an auditor verifies without the appliance"},
 	{"appliance/audit/tiles", ours, []string{"appliance/audit"}, "files of a log are made of entries and nothing else"},
+	{"appliance/audit/archive", ours, []string{"appliance/audit"}, "an auditor archives without the appliance"},
 	{"appliance/account", ours, []string{"appliance/audit", "appliance/otp"}, "the core knows codes and entries, nothing else"},
 	{"hsm", ours, []string{"hsm", "hsm/pkcs11", "hsm/hsmtest"}, "hardware knows nobody who uses it"},
 	{"cluster", ours, []string{"cluster", "cluster/clustertest", "cluster/failpoint", "appliance/audit", "appliance/audit/tiles", "appliance/audit/index"}, "an engine knows commands and entries, not what they mean"},
@@ -56,6 +57,12 @@ var direct = []rule{
 	{"appliance/otp", worldly, nil, "the arithmetic is pure"},
 	{"appliance/otp/pskc", worldly, nil, "a parser is pure"},
 	{"appliance/otp/tokenfile", worldly, nil, "a parser is pure"},
+	{
+		"appliance/audit/archive",
+		[]string{"database/sql", "github.com/cockroachdb/cockroach-go/v2/crdb/crdbpgxv5"},
+		nil,
+		"both have an ExecuteTx that drops the error of COMMIT on PostgreSQL",
+	},
 }
 
 func TestImportsPointInward(t *testing.T) {

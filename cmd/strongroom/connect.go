@@ -115,9 +115,15 @@ func (o *connection) connect() (*client.Client, *tls.Config, error) {
 	return cluster, config, nil
 }
 
+// client is connect for those who need not know as whom.
+func (o *connection) client() (*client.Client, error) {
+	cluster, _, err := o.connect()
+	return cluster, err
+}
+
 // open makes the client, and a context that bounds the whole command.
 func (o *connection) open(c *cobra.Command) (*client.Client, context.Context, func(), error) {
-	cluster, _, err := o.connect()
+	cluster, err := o.client()
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"strongroom.internal/tests/postgres"
 )
 
 // The scripts in testdata/script are the tests of the command line and its documentation. They run the real binary on
@@ -23,7 +25,22 @@ const scriptDeadline = 2 * time.Minute
 const softHSM = "/usr/lib/softhsm/libsofthsm2.so"
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"strongroom": main})
+	testscript.Main(withDatabase{m}, map[string]func(){"strongroom": main})
+}
+
+// database is for the tests that need one.
+var database postgres.Server
+
+// withDatabase ends it after the tests.
+type withDatabase struct{ *testing.M }
+
+func (m withDatabase) Run() int {
+	code := m.M.Run()
+	if err := database.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 func TestScripts(t *testing.T) {
