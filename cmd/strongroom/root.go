@@ -16,7 +16,7 @@ const (
 	exitFailure  = 1
 	exitUsage    = 2
 	exitNoQuorum = 3  // status and health: no quorum, or a node is not ready
-	exitRefused  = 4  // account verify: the code was not accepted
+	exitRefused  = 4  // account verify: the code was not accepted; audit: what was verified must not be believed
 	exitConfig   = 78 // serve: starting it again can't help (EX_CONFIG); for RestartPreventExitStatus=
 )
 
@@ -86,7 +86,7 @@ Commands of a node take --config. Commands of a client take --nodes and --creden
 		}
 	}
 	add(groupNode, newConfig(t), newInit(t), newJoin(t), newServe(t), newHealth(t), newVersion(t))
-	add(groupCluster, newStatus(t), newToken(t), newNode(t), newClient(t), newPolicy(t), newLog(t))
+	add(groupCluster, newStatus(t), newToken(t), newNode(t), newClient(t), newPolicy(t), newLog(t), newAudit(t))
 	add(groupTenant, newAccount(t), newDevice(t))
 	root.AddCommand(newTrust(t))
 	wrapArgs(root)

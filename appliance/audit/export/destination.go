@@ -192,6 +192,7 @@ func (d *destination) pack(v *survey, manifest []byte) (err error) {
 	return os.RemoveAll(d.dir)
 }
 
+// readBounded reads a plain file of at most limit bytes.
 func readBounded(name string, limit int) ([]byte, error) {
 	b, err := folder{os.DirFS(filepath.Dir(name))}.read("", filepath.Base(name), limit)
 	if err != nil {

@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"filippo.io/torchwood"
-	"golang.org/x/mod/sumdb/tlog"
-
 	"strongroom.internal/appliance/audit"
 	"strongroom.internal/appliance/audit/audittest"
 	"strongroom.internal/appliance/audit/export"
@@ -53,17 +50,10 @@ func headAt(t testing.TB, l *audittest.Log, k int, size int64) *audit.SignedHead
 func checkpointAt(t testing.TB, l *audittest.Log, k int, size int64) []byte {
 	t.Helper()
 	tree := l.All[k]
-	root := rootAt(size, func(tile tlog.Tile) []byte {
-		count := tree.Size >> (8 * tile.L)
-		if tile.W = 256; tile.N == count>>8 {
-			tile.W = int(count % 256)
-		}
-		b, err := l.Read(context.Background(), tree.Tree, torchwood.TilePath(tile))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	})
+	root, err := l.Root(context.Background(), tree, size)
+	if err != nil {
+		t.Fatal(err)
+	}
 	b, err := l.Checkpoint(audit.CheckpointText(tree.Origin, size, root))
 	if err != nil {
 		t.Fatal(err)
