@@ -35,6 +35,8 @@ var (
 var rules = []rule{
 	{"appliance/otp", ours, nil, "the arithmetic stands alone"},
 	{"appliance/audit", ours, nil, "an auditor verifies without the appliance"},
+	{"appliance/audit/export", ours, []string{"appliance/audit"}, "an auditor verifies without the appliance"},
+	{"appliance/audit/audittest", ours, []string{"appliance/audit", "appliance/audit/export"}, "logs for tests are made without the appliance"},
 	{"appliance/account", ours, []string{"appliance/audit", "appliance/otp"}, "the core knows codes and entries, nothing else"},
 	{"hsm", ours, []string{"hsm", "hsm/pkcs11", "hsm/hsmtest"}, "hardware knows nobody who uses it"},
 	{"cluster", ours, []string{"cluster", "cluster/clustertest", "appliance/audit"}, "an engine knows commands and entries, not what they mean"},
@@ -42,6 +44,12 @@ var rules = []rule{
 	{"api", []string{"cmd", "firmware-sim", "tests"}, nil, "only the binary sees everything"},
 	{"api/client", ours, []string{"api/client", "api/wire"}, "a front-end links nothing of the server"},
 	{"api/wire", ours, nil, "a front-end links nothing of the server"},
+	{
+		"cmd/strongroom-verify",
+		[]string{"appliance", "hsm", "cluster", "api", "firmware-sim", "tests"},
+		[]string{"appliance/audit", "appliance/audit/export"},
+		"an auditor's program has nothing of the server in it",
+	},
 }
 
 // direct are rules for a package's own imports, which are named exactly.
