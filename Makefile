@@ -30,6 +30,7 @@ run: install-run build ## Power up three virtual appliances in ./run with a demo
 .PHONY: build
 build: go-version ## Build the programs into ./bin
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./firmware-sim/cmd/firmware-sim
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom-verify
 
 # The nodes that the tests power up are built with the race detector too, once for all packages.
 .PHONY: test

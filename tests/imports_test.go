@@ -39,6 +39,8 @@ var rules = []rule{
 	{"appliance/audit", ours, nil, "an auditor verifies without the appliance"},
 	{"appliance/audit/tiles", ours, []string{"appliance/audit"}, "files of a log are made of entries and nothing else"},
 	{"appliance/audit/archive", ours, []string{"appliance/audit"}, "an auditor archives without the appliance"},
+	{"appliance/audit/export", ours, []string{"appliance/audit"}, "an auditor verifies without the appliance"},
+	{"appliance/audit/audittest", ours, []string{"appliance/audit", "appliance/audit/export"}, "logs for tests are made without the appliance"},
 	{"appliance/account", ours, []string{"appliance/audit", "appliance/otp"}, "the core knows codes and entries, nothing else"},
 	{"hsm", ours, []string{"hsm", "hsm/pkcs11", "hsm/hsmtest"}, "hardware knows nobody who uses it"},
 	{"cluster", ours, []string{"cluster", "cluster/clustertest", "cluster/failpoint", "appliance/audit", "appliance/audit/tiles", "appliance/audit/index"}, "an engine knows commands and entries, not what they mean"},
@@ -46,6 +48,12 @@ var rules = []rule{
 	{"api", []string{"cmd", "firmware-sim", "tests"}, nil, "only the binary sees everything"},
 	{"api/client", ours, []string{"api/client", "api/wire"}, "a front-end links nothing of the server"},
 	{"api/wire", ours, nil, "a front-end links nothing of the server"},
+	{
+		"cmd/strongroom-verify",
+		[]string{"appliance", "hsm", "cluster", "api", "firmware-sim", "tests"},
+		[]string{"appliance/audit", "appliance/audit/export"},
+		"an auditor's program has nothing of the server in it",
+	},
 }
 
 // worldly is what arithmetic and parsers have no use for.

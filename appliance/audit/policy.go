@@ -184,7 +184,8 @@ type SignedHead struct {
 func (h SignedHead) Tree() string { return h.Origin[strings.LastIndexByte(h.Origin, '/')+1:] }
 
 // Open checks a checkpoint against the policy, and answers ErrCheckpoint otherwise. A signature of a known key that is
-// wrong refuses the whole checkpoint, signatures of unknown keys are ignored (C2SP signed-note).
+// wrong refuses the whole checkpoint, with a *note.InvalidSignatureError; signatures of unknown keys are ignored (C2SP
+// signed-note).
 func (p *Policy) Open(checkpoint []byte) (SignedHead, error) {
 	refuse := func(format string, args ...any) (SignedHead, error) {
 		return SignedHead{}, fmt.Errorf("%w: %s", ErrCheckpoint, fmt.Sprintf(format, args...))
@@ -199,7 +200,7 @@ func (p *Policy) Open(checkpoint []byte) (SignedHead, error) {
 	}
 	n, err := note.Open(checkpoint, verifiers)
 	if err != nil {
-		return refuse("%v", err)
+		return SignedHead{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
 	h := SignedHead{Text: n.Text}
 	if h.Origin, h.Size, h.Root, err = ParseCheckpointText(n.Text); err != nil {

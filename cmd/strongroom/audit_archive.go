@@ -40,8 +40,9 @@ func (f *archiveFlags) open(c *cobra.Command) (*audit.Policy, *pgx.Conn, func(),
 	return policy, db, func() { _ = db.Close(context.WithoutCancel(c.Context())) }, nil
 }
 
-func newAuditArchive(t *terminal, o *connection) *cobra.Command {
+func newAuditArchive(t *terminal) *cobra.Command {
 	var f archiveFlags
+	var o *connection
 	c := &cobra.Command{
 		Use:   "archive",
 		Short: "Store the log's entries as rows in PostgreSQL or CockroachDB",
@@ -79,6 +80,7 @@ a password: that belongs into ~/.pgpass or PGPASSFILE. docs/audit-queries.sql ha
 			return t.print(answer, answer.text)
 		},
 	}
+	o = connectionFlags(c)
 	flags := c.PersistentFlags()
 	flags.StringVar(&f.database, "db", "", "the database: a URL such as postgres://USER@HOST/DATABASE?sslmode=verify-full")
 	flags.StringVar(&f.policy, "policy", "", "file with the keys that have to have signed the log (C2SP tlog-policy)")

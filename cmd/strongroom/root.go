@@ -16,7 +16,7 @@ const (
 	exitFailure  = 1
 	exitUsage    = 2
 	exitNoQuorum = 3  // status and health: no quorum, or a node is not ready
-	exitRefused  = 4  // account verify: the code was not accepted; audit: something is not what the log's signers signed
+	exitRefused  = 4  // account verify: the code was not accepted; audit: what was looked at must not be believed
 	exitConfig   = 78 // serve: starting it again can't help (EX_CONFIG); for RestartPreventExitStatus=
 )
 
