@@ -173,10 +173,12 @@ func (s *Service) current(ctx context.Context, tenant, name string) (*account.St
 	return state, nil
 }
 
+var errNoKeys = fmt.Errorf("the cluster's keys are not installed yet: %w", ErrUnavailable)
+
 // usable says whether this node may compute codes.
 func (s *Service) usable() error {
 	if s.estate.Load() == nil {
-		return fmt.Errorf("the cluster's keys are not installed yet: %w", ErrUnavailable)
+		return errNoKeys
 	}
 	if err := s.members.ClockError(); err != nil {
 		return fmt.Errorf("%w: %w", err, ErrUnavailable)
