@@ -318,6 +318,9 @@ func tokenKey(hash [sha256.Size]byte) []byte {
 }
 
 func (s *Service) proposeEstate(ctx context.Context, cmd estate) (estateResult, uint64, error) {
+	if err := s.onTime(); err != nil {
+		return estateResult{}, 0, err
+	}
 	cmd.Time, cmd.Node, cmd.Module = account.Time(s.now().UnixMilli()), s.nodeID, s.pool.Info().Serial
 	committed, err := s.engine.Propose(ctx, append([]byte{estateCommand}, mustEncode(cmd)...))
 	if err != nil {

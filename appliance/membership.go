@@ -29,6 +29,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.forgetChanged(ctx) })
 	group.Go(func() error { return s.repeat(ctx, s.installKeys) })
+	group.Go(func() error { return s.repeat(ctx, s.watchLog) })
 	group.Go(func() error { return s.repeat(ctx, s.recordKeys) })
 	group.Go(func() error { return s.repeat(ctx, s.reconcile) })
 	group.Go(func() error { return s.repeat(ctx, s.pruneFiles) })

@@ -65,7 +65,9 @@ type Service struct {
 	gate    gate
 	decoys  decoys
 	estate  atomic.Pointer[clusterInfo] // set once the cluster keys are installed
-	changed chan changedAccount
+
+	logTrouble atomic.Pointer[error] // why the log's files can't be kept; nil: they can
+	changed    chan changedAccount
 
 	recorded   bool             // recordKeys has done its part; of its goroutine alone
 	pruned     map[string]int64 // by tree; of pruneFiles's goroutine alone
@@ -119,6 +121,9 @@ func New(c Config) (*Service, error) {
 
 // command starts an account command with what every one needs.
 func (s *Service) command(c Caller, idempotencyKey, name string) (*account.Command, error) {
+	if err := s.onTime(); err != nil {
+		return nil, err
+	}
 	salt := make([]byte, 16)
 	if _, err := io.ReadFull(s.rand, salt); err != nil {
 		return nil, fmt.Errorf("drawing a salt: %w", err)
@@ -180,9 +185,29 @@ func (s *Service) usable() error {
 	if s.estate.Load() == nil {
 		return errNoKeys
 	}
+	if trouble := s.logTrouble.Load(); trouble != nil {
+		return fmt.Errorf("the key-usage log: %w: %w", *trouble, ErrUnavailable)
+	}
+	return s.onTime()
+}
+
+// onTime says whether this node's clock may stand in a command: the log's times never run backwards, so that a clock far
+// ahead would hold them for all.
+func (s *Service) onTime() error {
 	if err := s.members.ClockError(); err != nil {
 		return fmt.Errorf("%w: %w", err, ErrUnavailable)
 	}
+	return nil
+}
+
+// watchLog notes whether this node can keep the log's files. One that can't computes no codes: it must not go blind.
+func (s *Service) watchLog(context.Context) error {
+	err := s.engine.Log().Health()
+	if err == nil {
+		s.logTrouble.Store(nil)
+		return nil
+	}
+	s.logTrouble.Store(&err)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"filippo.io/torchwood"
 	"github.com/fxamacker/cbor/v2"
+	"github.com/hashicorp/raft"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"strongroom.internal/appliance/audit"
@@ -49,44 +50,59 @@ func (r *Raft) handleLog(payload []byte) ([]byte, error) {
 // errFetch: this node could not get what it lacks, for now. It serves all the same.
 var errFetch = errors.New("fetching the log from other nodes")
 
-// fetch gets entries at a position of a tree from peers.
+// fetch gets entries at a position of a tree, from the first peer that has them and proves them.
 func (w *logWriter) fetch(ctx context.Context, h audit.Head, at int64, n int) ([][]byte, error) {
-	from := &peerTiles{ctx: ctx, r: w.r, tree: h.Tree}
+	errs := []error{errors.New("no other node has them")}
+	for _, m := range w.r.known() {
+		if m.ID == w.r.cfg.NodeID {
+			continue
+		}
+		entries, err := (&peerTiles{ctx, w.r, address(m.ID, m.Address), h.Tree}).prove(h, at, n)
+		if err == nil {
+			return entries, nil
+		}
+		errs = append(errs, fmt.Errorf("from %s: %w", m.ID, err))
+	}
+	return nil, fmt.Errorf("%w: entries %d to %d: %w", errFetch, h.First+at, h.First+at+int64(n), errors.Join(errs...))
+}
+
+// peerTiles reads a peer's tiles. It is a tlog.TileReader.
+type peerTiles struct {
+	ctx  context.Context
+	r    *Raft
+	peer raft.ServerAddress
+	tree string
+}
+
+// prove gets entries, and compares them with leaves that hash up to the tree's root.
+func (p *peerTiles) prove(h audit.Head, at int64, n int) ([][]byte, error) {
 	leaves := make([]int64, n)
 	for i := range leaves {
 		leaves[i] = tlog.StoredHashIndex(0, at+int64(i))
 	}
-	want, err := tlog.TileHashReader(tlog.Tree{N: h.Size, Hash: h.Root}, from).ReadHashes(leaves)
+	want, err := tlog.TileHashReader(tlog.Tree{N: h.Size, Hash: h.Root}, p).ReadHashes(leaves)
 	if err != nil {
-		return nil, fmt.Errorf("%w: hashes: %w", errFetch, err)
+		return nil, err
 	}
-	b, err := from.ask(logRequest{Tree: h.Tree, Level: -1, N: at / tiles.BundleSize, Width: n})
+	b, err := p.ask(logRequest{Tree: h.Tree, Level: -1, N: at / tiles.BundleSize, Width: n})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errFetch, err)
+		return nil, err
 	}
 	entries := make([][]byte, 0, n)
 	for len(b) > 0 && len(entries) < n {
 		var e []byte
 		if e, b, err = torchwood.ReadTileEntry(b); err != nil {
-			return nil, fmt.Errorf("%w: %w", errFetch, err)
+			return nil, err
 		}
 		if tlog.Hash(audit.LeafHash(e)) != want[len(entries)] {
-			return nil, fmt.Errorf("%w: entry %d is not the one that was logged", errFetch,
-				h.First+at+int64(len(entries)))
+			return nil, fmt.Errorf("entry %d is not the one that was logged", h.First+at+int64(len(entries)))
 		}
 		entries = append(entries, e)
 	}
 	if len(entries) != n || len(b) != 0 {
-		return nil, fmt.Errorf("%w: a bundle has another length", errFetch)
+		return nil, errors.New("a bundle has another length")
 	}
 	return entries, nil
-}
-
-// peerTiles reads tiles from whichever peer has them. It is a tlog.TileReader.
-type peerTiles struct {
-	ctx  context.Context
-	r    *Raft
-	tree string
 }
 
 func (p *peerTiles) Height() int { return torchwood.TileHeight }
@@ -104,24 +120,12 @@ func (p *peerTiles) ReadTiles(list []tlog.Tile) ([][]byte, error) {
 
 func (p *peerTiles) SaveTiles([]tlog.Tile, [][]byte) {}
 
-// ask asks one peer after the other.
 func (p *peerTiles) ask(q logRequest) ([]byte, error) {
 	payload, err := cbor.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
-	errs := []error{errors.New("no other node has it")}
-	for _, m := range p.r.known() {
-		if m.ID == p.r.cfg.NodeID {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(p.ctx, p.r.cfg.rpcTimeout())
-		b, err := p.r.peers.call(ctx, address(m.ID, m.Address), kindLog, payload)
-		cancel()
-		if err == nil {
-			return b, nil
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", m.ID, err))
-	}
-	return nil, errors.Join(errs...)
+	ctx, cancel := context.WithTimeout(p.ctx, p.r.cfg.rpcTimeout())
+	defer cancel()
+	return p.r.peers.call(ctx, p.peer, kindLog, payload)
 }

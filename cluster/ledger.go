@@ -72,11 +72,6 @@ func (l *ledger) head() LogHead {
 	return LogHead{Head: audit.Head{Tree: l.name, First: l.first, Size: l.tree.Size(), Root: l.tree.Root()}, Effects: l.effects}
 }
 
-// clone returns one that can be read while l goes on.
-func (l *ledger) clone() ledger {
-	return ledger{name: l.name, first: l.first, time: l.time, effects: l.effects, closed: l.closed[:len(l.closed):len(l.closed)], tree: l.tree}
-}
-
 func (l *ledger) encode() (edge, record []byte) {
 	edge, _ = l.tree.MarshalBinary()
 	r := ledgerRecord{Name: l.name, First: l.first, Time: l.time, Effects: l.effects}

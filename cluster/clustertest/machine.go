@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -24,6 +25,8 @@ type ID [idSize]byte
 const (
 	opAdd  = 'a' // register += operand; the answer is the new value
 	opSet  = 's' // register = operand; the answer is the operand
+	opTree = 't' // the register's name is that of the next tree of the log
+	opMark = 'm' // register = first bytes of the hash of all effects before this command
 	opHalt = 'h' // can't be decided: stops the node
 )
 
@@ -44,6 +47,12 @@ func Add(id ID, register string, n int64) []byte { return command(opAdd, id, reg
 
 // Set is the command that sets a register.
 func Set(id ID, register string, n int64) []byte { return command(opSet, id, register, n) }
+
+// Begin is the command that begins a new tree of the log.
+func Begin(id ID, tree string) []byte { return command(opTree, id, tree, 0) }
+
+// Mark is the command that puts what the hash of all effects is into a register: different where states are.
+func Mark(id ID, register string) []byte { return command(opMark, id, register, 0) }
 
 // Halt is a command of a kind that the machine does not know.
 func Halt() []byte { return command(opHalt, ID{}, "", 0) }
@@ -72,9 +81,26 @@ func ReadRegister(r cluster.Reader, register string) (int64, error) {
 	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
+// begin ends a tree with an entry, and begins the next with one that has the old one's root.
+func begin(tx cluster.Tx, key []byte, name string) cluster.Applied {
+	last, first := &audit.Entry{Operation: "end-tree", Request: hex.EncodeToString(key)}, &audit.Entry{Operation: "begin-tree"}
+	return cluster.Applied{
+		Entries: []*audit.Entry{last, first},
+		NewTree: &cluster.NewTree{Name: name, At: 1, Closed: func(h audit.Head) {
+			first.Detail = hex.EncodeToString(h.Root[:])
+			first.Request = first.Detail
+		}},
+		Finish: func(entry int64) []byte {
+			answer := Answer{0, entry}.bytes()
+			tx.Set(key, answer)
+			return answer
+		},
+	}
+}
+
 // Apply is of cluster.Machine.
 func (Machine) Apply(tx cluster.Tx, c []byte) (cluster.Applied, error) {
-	if len(c) < 1+idSize+8 || c[0] != opAdd && c[0] != opSet {
+	if len(c) < 1+idSize+8 || !bytes.ContainsRune([]byte{opAdd, opSet, opTree, opMark}, rune(c[0])) {
 		return cluster.Applied{}, errors.New("a command that isn't known")
 	}
 	id, operand, register := c[1:1+idSize], int64(binary.BigEndian.Uint64(c[1+idSize:])), string(c[1+idSize+8:])
@@ -86,7 +112,14 @@ func (Machine) Apply(tx cluster.Tx, c []byte) (cluster.Applied, error) {
 	if before != nil {
 		return cluster.Applied{Finish: func(int64) []byte { return before }}, nil
 	}
+	if c[0] == opTree {
+		return begin(tx, key, register), nil
+	}
 	value := operand
+	if c[0] == opMark {
+		effects := tx.LogHead().Effects
+		value = int64(binary.BigEndian.Uint64(effects[:]))
+	}
 	if c[0] == opAdd {
 		old, err := ReadRegister(tx, register)
 		if err != nil {

@@ -169,7 +169,7 @@ func (p *parts) run(ctx context.Context, server *api.Server, system *systemd) er
 		return server.Run(serving)
 	})
 	group.Go(func() error { return p.service.Run(working) })
-	group.Go(func() error { p.yieldWithoutModule(working); return nil })
+	group.Go(func() error { p.yieldWhenUnfit(working); return nil })
 	group.Go(func() error { system.run(working, p.statusLine, p.responsive); return nil })
 	system.ready()
 	p.log.Info("serving", "api", p.config.API.Listen, "cluster", p.config.Cluster.Listen)
