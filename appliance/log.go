@@ -12,6 +12,7 @@ import (
 
 	"strongroom.internal/appliance/account"
 	"strongroom.internal/appliance/audit"
+	"strongroom.internal/appliance/audit/index"
 	"strongroom.internal/appliance/audit/tiles"
 	"strongroom.internal/cluster"
 )
@@ -274,6 +275,8 @@ func logError(err error) error {
 		return ErrPruned
 	case errors.Is(err, tiles.ErrAbsent):
 		return fmt.Errorf("this node is still fetching that part of the log: %w", ErrUnavailable)
+	case errors.Is(err, index.ErrDamaged), errors.Is(err, index.ErrClosed):
+		return fmt.Errorf("this node makes its index of the log anew: %w", ErrUnavailable)
 	}
 	return err
 }

@@ -50,8 +50,10 @@ func advise(err error) string {
 }
 
 func adviseProblem(p *client.Problem) string {
-	switch p.Status {
-	case 401, 403:
+	switch {
+	case p.Named("policy"):
+		return "Operators change policies: `strongroom policy` a tenant's, `strongroom log retention` the log's."
+	case p.Status == 401, p.Status == 403:
 		return "The certificate's role does not allow it: operators run the cluster, front-ends have accounts, auditors read the log."
 	}
 	return ""
