@@ -9,6 +9,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -58,6 +59,12 @@ type API struct {
 	mux            *http.ServeMux
 	document       *huma.OpenAPI
 	inFlight       atomic.Int64
+	publicInFlight atomic.Int64
+	streams        atomic.Int64    // that are under way
+	heartbeat      time.Duration   // of streams
+	patience       time.Duration   // with a client that doesn't read its stream
+	ending         context.Context // ends streams, which would hold up the server's end
+	end            context.CancelFunc
 	maxInFlight    int64
 	requestTimeout time.Duration
 	readiness      readiness
@@ -89,6 +96,8 @@ func build(c Config, plain bool) (*API, error) {
 	if a.requestTimeout == 0 {
 		a.requestTimeout = requestTimeout
 	}
+	a.heartbeat, a.patience = streamHeartbeat, streamWriteTimeout
+	a.ending, a.end = context.WithCancel(context.Background())
 	a.metrics = newMetrics(a)
 	if err := a.register(); err != nil {
 		return nil, fmt.Errorf("making the API: %w", err)
@@ -105,6 +114,11 @@ func (a *API) register() error {
 	a.registerTenants(h)
 	a.registerCluster(h)
 	a.registerMembership(h)
+	a.registerLog(h)
+	a.registerTiles(h)
+	a.registerStream(h)
+	a.registerSearch(h)
+	a.registerRetention(h)
 	a.registerHealth(h)
 	a.document = h.OpenAPI()
 	openapi, err := document(a.document)

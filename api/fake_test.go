@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"strongroom.internal/appliance"
@@ -30,6 +31,11 @@ type scripted struct {
 	params  appliance.AuthenticatorRequest
 	policy  appliance.Policy
 	panics  bool
+	log     *fakeLog // nil: one entry, and a checkpoint that is none
+	tile    []byte   // that LogTile and LogBundle give; nil: "tile" and "bundle"
+	want    string   // what was asked for, in words
+	query   appliance.LogQuery
+	pages   map[string]appliance.LogPage // by cursor
 }
 
 func (s *scripted) note(method string, c appliance.Caller, key, account string) {
@@ -122,33 +128,48 @@ func (s *scripted) Status(context.Context) (appliance.ClusterStatus, error) {
 func (s *scripted) Ready(context.Context) []appliance.Check { return s.checks }
 
 func (s *scripted) LogTrees(context.Context) ([]appliance.LogTree, error) {
+	if s.log != nil { // streams ask at once
+		return s.log.trees(), s.err
+	}
 	s.asked = "LogTrees"
 	return []appliance.LogTree{{
 		Head: audit.Head{Tree: "2026", Size: 5, Root: [32]byte{1}}, Origin: "test/log/2026", Signed: 4,
 	}}, s.err
 }
 
-func (s *scripted) LogCheckpoint(context.Context, string) ([]byte, error) {
-	s.asked = "LogCheckpoint"
+func (s *scripted) LogCheckpoint(_ context.Context, tree string) ([]byte, error) {
+	if s.log != nil {
+		return s.log.checkpoint(tree), s.err
+	}
+	s.asked, s.want = "LogCheckpoint", tree
 	return []byte("checkpoint"), s.err
 }
 
-func (s *scripted) LogTile(context.Context, string, int, int64, int) ([]byte, error) {
-	s.asked = "LogTile"
+func (s *scripted) LogTile(_ context.Context, tree string, level int, n int64, width int) ([]byte, error) {
+	s.asked, s.want = "LogTile", fmt.Sprint(tree, " ", level, " ", n, " ", width)
+	if s.tile != nil {
+		return s.tile, s.err
+	}
 	return []byte("tile"), s.err
 }
 
-func (s *scripted) LogBundle(context.Context, string, int64, int) ([]byte, error) {
-	s.asked = "LogBundle"
+func (s *scripted) LogBundle(_ context.Context, tree string, n int64, width int) ([]byte, error) {
+	s.asked, s.want = "LogBundle", fmt.Sprint(tree, " ", n, " ", width)
+	if s.tile != nil {
+		return s.tile, s.err
+	}
 	return []byte("bundle"), s.err
 }
 
 func (s *scripted) LogPolicy(context.Context) ([]byte, error) {
 	s.asked = "LogPolicy"
-	return []byte("policy"), s.err
+	return []byte("policy\n"), s.err
 }
 
-func (s *scripted) LogWait(ctx context.Context, index int64) error {
+func (s *scripted) LogNews(ctx context.Context, index, signed int64) error {
+	if s.log != nil {
+		return s.log.news(ctx, index, signed)
+	}
 	if index >= 5 {
 		<-ctx.Done()
 		return ctx.Err()
@@ -156,14 +177,20 @@ func (s *scripted) LogWait(ctx context.Context, index int64) error {
 	return s.err
 }
 
-func (s *scripted) LogReceipt(context.Context, int64) ([]byte, error) {
-	s.asked = "LogReceipt"
-	return []byte("receipt"), s.err
+func (s *scripted) SearchLog(_ context.Context, q appliance.LogQuery) (appliance.LogPage, error) {
+	s.asked, s.query = "SearchLog", q
+	return s.pages[q.Cursor], s.err
 }
 
-func (s *scripted) AccountReceipt(_ context.Context, c appliance.Caller, name string, _ int64) ([]byte, error) {
+func (s *scripted) LogReceipt(_ context.Context, index int64) ([]byte, error) {
+	s.asked, s.want = "LogReceipt", fmt.Sprint(index)
+	return []byte("receipt\n"), s.err
+}
+
+func (s *scripted) AccountReceipt(_ context.Context, c appliance.Caller, name string, index int64) ([]byte, error) {
 	s.note("AccountReceipt", c, "", name)
-	return []byte("receipt"), s.err
+	s.want = fmt.Sprint(index)
+	return []byte("receipt\n"), s.err
 }
 
 func (s *scripted) LogRetention(context.Context) (appliance.Retention, error) {
@@ -171,18 +198,21 @@ func (s *scripted) LogRetention(context.Context) (appliance.Retention, error) {
 	return appliance.Retention{KeepDays: 30}, s.err
 }
 
-func (s *scripted) SetLogRetention(_ context.Context, c appliance.Caller, _ appliance.Retention) error {
+func (s *scripted) SetLogRetention(_ context.Context, c appliance.Caller, r appliance.Retention) error {
 	s.note("SetLogRetention", c, "", "")
+	s.want = fmt.Sprint(r.KeepDays)
 	return s.err
 }
 
-func (s *scripted) RecordArchive(_ context.Context, c appliance.Caller, _ appliance.Archive) error {
+func (s *scripted) RecordArchive(_ context.Context, c appliance.Caller, a appliance.Archive) error {
 	s.note("RecordArchive", c, "", "")
+	s.want = fmt.Sprint(a.Tree, " ", a.Size, " ", a.Root[0], " ", a.Where)
 	return s.err
 }
 
-func (s *scripted) PruneLog(_ context.Context, c appliance.Caller, _ string, _ int64) error {
+func (s *scripted) PruneLog(_ context.Context, c appliance.Caller, tree string, position int64) error {
 	s.note("PruneLog", c, "", "")
+	s.want = fmt.Sprint(tree, " ", position)
 	return s.err
 }
 
@@ -191,12 +221,16 @@ func (s *scripted) LogWitnesses(context.Context) ([]audit.Witness, error) {
 	return []audit.Witness{{VKey: "v", URL: "https://w"}}, s.err
 }
 
-func (s *scripted) SetLogWitnesses(_ context.Context, c appliance.Caller, _ []audit.Witness) error {
+func (s *scripted) SetLogWitnesses(_ context.Context, c appliance.Caller, list []audit.Witness) error {
 	s.note("SetLogWitnesses", c, "", "")
+	s.want = fmt.Sprint(list)
 	return s.err
 }
 
 func (s *scripted) LogEntries(_ context.Context, from int64, n int) ([][]byte, error) {
+	if s.log != nil {
+		return s.log.read(from, n), s.err
+	}
 	s.asked = "LogEntries"
 	if from >= 5 {
 		return nil, s.err

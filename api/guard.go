@@ -57,8 +57,11 @@ func (w *recorder) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// ServeHTTP is the way in for every request: it names it, routes it, and notes what became of it.
-func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+// ServeHTTP is the way in for every request of the API.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(a.mux, w, r) }
+
+// serve names a request, routes it, and notes what became of it.
+func (a *API) serve(mux *http.ServeMux, rw http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	e := &exchange{requestID: requestID(r.Header)}
 	w := &recorder{ResponseWriter: rw, e: e}
@@ -84,7 +87,7 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	a.mux.ServeHTTP(w, r)
+	mux.ServeHTTP(w, r)
 }
 
 // Shared header values; nothing writes to them.
@@ -146,6 +149,10 @@ func (a *API) guard(pattern string, next http.Handler) http.Handler {
 					return
 				}
 			}
+		}
+		if endless[pattern] {
+			next.ServeHTTP(w, r)
+			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), a.requestTimeout)
 		defer cancel()

@@ -137,8 +137,13 @@ type reply struct {
 // send makes a request "METHOD /path" with a JSON body, or none; headers are name, value, name, value.
 func (s *server) send(t testing.TB, c *http.Client, request, body string, headers ...string) reply {
 	t.Helper()
+	return do(t, c, s.request(t, request, body, headers...))
+}
+
+func (s *server) request(t testing.TB, request, body string, headers ...string) *http.Request {
+	t.Helper()
 	method, path, _ := strings.Cut(request, " ")
-	r, err := http.NewRequest(method, "https://"+s.addr+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, "https://"+s.addr+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +153,7 @@ func (s *server) send(t testing.TB, c *http.Client, request, body string, header
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
-	return do(t, c, r)
+	return r
 }
 
 func do(t testing.TB, c *http.Client, r *http.Request) reply {
@@ -158,11 +163,16 @@ func do(t testing.TB, c *http.Client, r *http.Request) reply {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	read, err := io.ReadAll(answer.Body)
+	return read(t, answer)
+}
+
+func read(t testing.TB, answer *http.Response) reply {
+	t.Helper()
+	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reply{answer.StatusCode, answer.Header, string(read)}
+	return reply{answer.StatusCode, answer.Header, string(body)}
 }
 
 const (

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -27,7 +28,11 @@ func (a *API) serveVerify(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	body := appendVerification(make([]byte, 0, 160), answer)
+	body, err := appendVerification(make([]byte, 0, 160), answer)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
 	h := w.Header()
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -53,22 +58,29 @@ func parseVerify(body []byte) (wire.VerifyRequest, error) {
 	var code bool
 	for name, raw := range members {
 		var text string
-		var fault error
-		switch {
-		case name == "device" && string(raw) == "null":
-			continue // huma takes it for absent
-		case name != "code" && name != "device":
-			fault = invalid("body", "has members other than code and device")
-		case len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil:
-			fault = invalid(name, "must be a string")
-		}
-		if fault != nil {
-			return wire.VerifyRequest{}, fault
-		}
-		if name == "code" {
-			r.Code, code = wire.NewSecret(text), true
-		} else {
-			r.Device = text
+		switch name {
+		case "code", "device":
+			if name == "device" && string(raw) == "null" {
+				continue // huma takes it for absent
+			}
+			if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+				return wire.VerifyRequest{}, invalid(name, "must be a string")
+			}
+			if name == "code" {
+				r.Code, code = wire.NewSecret(text), true
+			} else {
+				r.Device = text
+			}
+		case "receipt":
+			switch string(raw) {
+			case "true":
+				r.Receipt = true
+			case "false", "null":
+			default:
+				return wire.VerifyRequest{}, invalid(name, "must be true or false")
+			}
+		default:
+			return wire.VerifyRequest{}, invalid("body", "has members other than code, device and receipt")
 		}
 	}
 	return r, checkVerify(r, code)
@@ -88,29 +100,36 @@ func checkVerify(r wire.VerifyRequest, code bool) error {
 	return nil
 }
 
-// scanVerify reads {"code":"...","device":"..."} in either order, the strings without escapes and of printable ASCII. It
-// is false for everything else, right or wrong.
+// scanVerify reads {"code":"...","device":"...","receipt":true} in any order, the strings without escapes and of printable
+// ASCII. It is false for everything else, right or wrong.
 func scanVerify(b []byte) (r wire.VerifyRequest, ok bool) {
 	s := scanner{rest: b}
 	if !s.take('{') {
 		return r, false
 	}
-	var code, device bool
+	var code, device, receipt bool
 	for {
 		name, ok := s.text()
 		if !ok || !s.take(':') {
 			return r, false
 		}
-		value, ok := s.text()
-		switch {
-		case !ok:
-			return r, false
-		case string(name) == "code" && !code:
-			r.Code, code = wire.NewSecret(string(value)), true
-		case string(name) == "device" && !device:
-			r.Device, device = string(value), true
-		default:
-			return r, false
+		if string(name) == "receipt" && !receipt {
+			if receipt = s.word("true"); !receipt {
+				return r, false
+			}
+			r.Receipt = true
+		} else {
+			value, ok := s.text()
+			switch {
+			case !ok:
+				return r, false
+			case string(name) == "code" && !code:
+				r.Code, code = wire.NewSecret(string(value)), true
+			case string(name) == "device" && !device:
+				r.Device, device = string(value), true
+			default:
+				return r, false
+			}
 		}
 		if s.take(',') {
 			continue
@@ -140,6 +159,15 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
+func (s *scanner) word(w string) bool {
+	s.space()
+	rest, ok := bytes.CutPrefix(s.rest, []byte(w))
+	if ok {
+		s.rest = rest
+	}
+	return ok
+}
+
 func (s *scanner) text() ([]byte, bool) {
 	if !s.take('"') {
 		return nil, false
@@ -157,8 +185,12 @@ func (s *scanner) text() ([]byte, bool) {
 	return nil, false
 }
 
-// appendVerification appends v as wire.Encode writes it; all its strings are plain.
-func appendVerification(b []byte, v wire.Verification) []byte {
+// appendVerification appends v as wire.Encode writes it. All its strings are plain but the receipt, in which names of
+// others' are: with one, it is wire's to encode.
+func appendVerification(b []byte, v wire.Verification) ([]byte, error) {
+	if v.Receipt != "" {
+		return wire.Marshal(v)
+	}
 	b = append(append(append(b, `{"outcome":"`...), v.Outcome...), '"')
 	if !v.RetryAt.IsZero() {
 		b = append(b, `,"retry_at":"`...)
@@ -171,5 +203,5 @@ func appendVerification(b []byte, v wire.Verification) []byte {
 	if v.Replayed {
 		b = append(b, `,"replayed":true`...)
 	}
-	return append(b, "}\n"...)
+	return append(b, "}\n"...), nil
 }

@@ -25,6 +25,7 @@ func TestLeanIsHuma(t *testing.T) {
 		"locked":   {Outcome: account.Locked, RetryAt: at, Entry: 0},
 		"for good": {Outcome: account.Locked},
 		"nameless": {Outcome: account.Stale},
+		"receipt":  {Outcome: account.Accepted, Entry: 3, Receipt: []byte("c2sp.org/tlog-proof@v1\n\n\u2014 \"w\\<\t& a+b/=\n")},
 	}
 	good := `{"code":"123456"}`
 	requests := []string{
@@ -34,6 +35,9 @@ func TestLeanIsHuma(t *testing.T) {
 		`{"code":"123456","device":1}`, `{"code":"123456","device":""}`, `{"code":"123456","device":"a b"}`, `{"code":"12345"}`,
 		`{"code":"abcdef"}`, `{"code":"` + strings.Repeat("1", 33) + `"}`, `{"code":"` + strings.Repeat("é", 20) + `"}`,
 		`{"code":"123456","device":"` + strings.Repeat("d", 65) + `"}`, `{"code":{"code":"1"}}`, `{"device":"d1"}`, "\xef\xbb\xbf" + good,
+		`{"code":"123456","receipt":true}`, `{"receipt":true,"code":"123456","device":"d1"}`, `{"code":"123456","receipt":false}`,
+		`{"code":"123456","receipt":null}`, `{"code":"123456","receipt":"true"}`, `{"code":"123456","receipt":1}`,
+		`{"code":"123456","receipt":truex}`, `{"code":"123456","receipt":true,"receipt":true}`, `{"receipt":true}`, `{"code":true}`,
 		`{"code":"123456",}`, `{'code':'123456'}`, `{"code":"123456","device":null}`,
 	}
 	service := well()
@@ -90,6 +94,7 @@ func FuzzParseVerify(f *testing.F) {
 	f.Add([]byte(`{"code":"123456","device":"d"}`))
 	f.Add([]byte(`{"device":"d","code":"1"} `))
 	f.Add([]byte(`{"code":"1","code":"2"}`))
+	f.Add([]byte(`{"receipt":true,"code":"1"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r, err := parseVerify(body)
 		if err != nil {
@@ -98,12 +103,14 @@ func FuzzParseVerify(f *testing.F) {
 		var want struct {
 			Code   *string `json:"code"`
 			Device string  `json:"device"`
+
+			Receipt bool `json:"receipt"`
 		}
 		if err := strictJSON(body, &want); err != nil {
 			t.Fatalf("%q was taken: %v", body, err)
 		}
-		if want.Code == nil || *want.Code != r.Code.Reveal() || want.Device != r.Device {
-			t.Fatalf("%q was read as %q and %q", body, r.Code.Reveal(), r.Device)
+		if want.Code == nil || *want.Code != r.Code.Reveal() || want.Device != r.Device || want.Receipt != r.Receipt {
+			t.Fatalf("%q was read as %q, %q and %v", body, r.Code.Reveal(), r.Device, r.Receipt)
 		}
 	})
 }

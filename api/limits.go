@@ -20,6 +20,7 @@ const (
 	maxHeader         = 16 << 10
 	maxPath           = 1024 // bytes, percent-encoded: 128 bytes of account become at most 384
 	maxQuery          = 256
+	maxSearchQuery    = 8 << 10 // every member of an entry may be asked for, percent-encoded
 	maxAccount        = 128
 	maxID             = 64
 	maxIdempotencyKey = 128
@@ -34,12 +35,25 @@ const (
 	idleTimeout       = 2 * time.Minute
 	requestTimeout    = 10 * time.Second // of the use case
 	shutdownTimeout   = 15 * time.Second
+
+	maxLogStreams      = 64  // of the log, on one node
+	streamBatch        = 256 // entries
+	streamPause        = 50 * time.Millisecond
+	streamHeartbeat    = 15 * time.Second
+	streamWriteTimeout = 10 * time.Second // of a batch
+
+	maxPublicConnections = 256 // of the public listener
+	maxPublicInFlight    = 64
+	publicTimeout        = 10 * time.Second
 )
 
 // checkPath refuses paths that ServeMux would answer with a redirect.
 func checkPath(r *http.Request) error {
-	p := r.URL.EscapedPath()
-	if len(p) > maxPath || len(r.URL.RawQuery) > maxQuery {
+	p, query := r.URL.EscapedPath(), maxQuery
+	if p == searchPath {
+		query = maxSearchQuery
+	}
+	if len(p) > maxPath || len(r.URL.RawQuery) > query {
 		return errTooLarge
 	}
 	if p == "" || p[0] != '/' || strings.Contains(p, "//") || strings.Contains(p, "/./") || strings.Contains(p, "/../") ||

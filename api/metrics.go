@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,7 +41,7 @@ func newMetrics(a *API) *metrics {
 		}, []string{"route"}),
 		routes: make(map[string]*routeMetrics),
 	}
-	for pattern := range access {
+	for _, pattern := range slices.Concat(slices.Collect(maps.Keys(access)), publicRoutes[:]) {
 		r := &routeMetrics{seconds: m.seconds.WithLabelValues(pattern), outcomes: make(map[string]prometheus.Counter)}
 		r.outcomes["ok"] = m.requests.WithLabelValues(pattern, "ok")
 		if pattern == verifyRoute {
@@ -68,7 +70,9 @@ func (m *metrics) observe(e *exchange, took time.Duration) {
 		m.requests.WithLabelValues("none", outcome).Inc()
 		return
 	}
-	r.seconds.Observe(took.Seconds())
+	if !endless[e.route] {
+		r.seconds.Observe(took.Seconds())
+	}
 	if c := r.outcomes[outcome]; c != nil {
 		c.Inc()
 		return
@@ -103,6 +107,9 @@ var (
 	raftLeader       = desc("raft_is_leader", "1 on the leader.")
 	raftMembers      = desc("raft_members", "Nodes in the cluster.")
 	logSize          = desc("log_entries", "Entries of the key-usage log on this node.")
+	logSigned        = desc("log_signed_entries", "Entries of the key-usage log up to which a checkpoint counts.")
+	logMissing       = desc("log_missing_entries", "Entries of the key-usage log that this node has still to fetch from others.")
+	logStreams       = desc("log_streams", "Clients that follow the key-usage log on this node.")
 	clockOffset      = desc("clock_offset_seconds", "This node's clock against its peers' median.")
 	inFlight         = desc("api_in_flight_requests", "Requests under way.")
 )
@@ -110,7 +117,7 @@ var (
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		moduleReady, moduleSessions, moduleInUse, moduleWaiting, moduleResident, moduleHits, moduleMisses, moduleEvictions,
-		moduleRecoveries, raftTerm, raftApplied, raftLeader, raftMembers, logSize, clockOffset, inFlight,
+		moduleRecoveries, raftTerm, raftApplied, raftLeader, raftMembers, logSize, logSigned, logMissing, logStreams, clockOffset, inFlight,
 	} {
 		ch <- d
 	}
@@ -122,6 +129,7 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
 	}
 	gauge(inFlight, float64(c.a.inFlight.Load()))
+	gauge(logStreams, float64(c.a.streams.Load()))
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	s, err := c.a.service.Status(ctx)
@@ -143,6 +151,8 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(raftLeader, one(s.Leader != "" && s.Leader == s.Node))
 	gauge(raftMembers, float64(len(s.Members)))
 	gauge(logSize, float64(s.LogSize))
+	gauge(logSigned, float64(s.LogSigned))
+	gauge(logMissing, float64(s.LogMissing))
 	gauge(clockOffset, s.Clock.Seconds())
 }
 

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"flag"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -64,7 +63,11 @@ func TestAccessTableIsComplete(t *testing.T) {
 	}
 	documented = append(documented, "GET /metrics", "GET /openapi.json", "GET /docs")
 	slices.Sort(documented)
-	listed := slices.Sorted(maps.Keys(access))
+	var listed []string
+	for pattern := range access {
+		listed = append(listed, strings.ReplaceAll(pattern, "...}", "}")) // OpenAPI has no word for the rest of a path
+	}
+	slices.Sort(listed)
 	if !slices.Equal(documented, listed) {
 		t.Errorf("routes:\n%s\naccess table:\n%s", strings.Join(documented, "\n"), strings.Join(listed, "\n"))
 	}

@@ -23,7 +23,7 @@ func TestProblems(t *testing.T) {
 	c := s.client(t, asFrontend)
 	var got strings.Builder
 	for _, err := range []error{
-		appliance.ErrNotFound, appliance.ErrExists, appliance.ErrPolicy, appliance.ErrTooMany, appliance.ErrConflict,
+		appliance.ErrNotFound, appliance.ErrPruned, appliance.ErrExists, appliance.ErrPolicy, appliance.ErrTooMany, appliance.ErrConflict,
 		appliance.ErrToken, appliance.ErrUnavailable, appliance.ErrUnknown,
 		&appliance.InvalidError{Field: "uri", Reason: "must be an otpauth URI"},
 		fmt.Errorf("asking the leader: %w: %w", appliance.ErrUnknown, appliance.ErrUnavailable),

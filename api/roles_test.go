@@ -24,9 +24,17 @@ var bodies = map[string]string{
 	"POST /v1/join-tokens":            `{}`,
 	"POST /v1/join": `{"token":"t","node_id":"n2","cluster_addr":"h:1","api_addr":"h:2","identity_key":"AAAA",` +
 		`"log_key":"AAAA","transport_key":"AAAA","module_serial":"1","module_details":"d"}`,
+	"PUT /v1/log/retention": `{"keep_days":30}`,
+	"PUT /v1/log/witnesses": `{"witnesses":[{"vkey":"v","url":"https://w.example/"}]}`,
+	"POST /v1/log/archives": `{"tree":"2026","size":256,"root":"` + strings.Repeat("A", 43) + `=","where":"vault"}`,
+	"POST /v1/log/prunings": `{"tree":"2026","position":256}`,
 }
 
-var fill = strings.NewReplacer("{account}", "alice", "{device}", "d1", "{authenticator}", "a1", "{tenant}", "acme", "{id}", "n3")
+// queries are what routes can't go without.
+var queries = map[string]string{"GET /v1/log/proofs": "?entry=3"}
+
+var fill = strings.NewReplacer("{account}", "alice", "{device}", "d1", "{authenticator}", "a1", "{tenant}", "acme", "{id}", "n3",
+	"{tree}", "2026", "{path...}", "0/000", "{entry}", "3")
 
 func well() *scripted {
 	return &scripted{
@@ -52,6 +60,20 @@ func TestRoles(t *testing.T) {
 		"POST /v1/accounts/{account}/verifications":                                     {asFrontend},
 		"GET /v1/tenants/{tenant}/policy":                                               {asOperator, asAuditor},
 		"PUT /v1/tenants/{tenant}/policy":                                               {asOperator},
+		"GET /v1/accounts/{account}/receipts/{entry}":                                   {asFrontend},
+		"GET /v1/log/{tree}/checkpoint":                                                 {asOperator, asAuditor},
+		"GET /v1/log/{tree}/tile/{path...}":                                             {asOperator, asAuditor},
+		"GET /v1/log/trees":                                                             {asOperator, asAuditor},
+		"GET /v1/log/policy":                                                            {asOperator, asAuditor},
+		"GET /v1/log/proofs":                                                            {asOperator, asAuditor},
+		"GET /v1/log/search":                                                            {asOperator, asAuditor},
+		"GET /v1/log/stream":                                                            {asOperator, asAuditor},
+		"GET /v1/log/retention":                                                         {asOperator, asAuditor},
+		"PUT /v1/log/retention":                                                         {asOperator},
+		"GET /v1/log/witnesses":                                                         {asOperator, asAuditor},
+		"PUT /v1/log/witnesses":                                                         {asOperator},
+		"POST /v1/log/archives":                                                         {asOperator},
+		"POST /v1/log/prunings":                                                         {asOperator},
 		"GET /v1/log/head":                                                              {asOperator, asAuditor},
 		"GET /v1/log/entries":                                                           {asOperator, asAuditor},
 		"GET /v1/cluster":                                                               {asOperator, asAuditor, asNode},
@@ -76,8 +98,11 @@ func TestRoles(t *testing.T) {
 			c = s.client(t, identity)
 		}
 		for pattern, allowed := range want {
+			if pattern == streamRoute { // an answer without end: see TestStreamRoles
+				continue
+			}
 			service.asked, service.made = "", well().made
-			got := s.send(t, c, fill.Replace(pattern), bodies[pattern])
+			got := s.send(t, c, fill.Replace(pattern)+queries[pattern], bodies[pattern])
 			if slices.Contains(allowed, identity) {
 				if got.status >= 300 {
 					t.Errorf("%s as %q: %d %s", pattern, identity, got.status, got.body)

@@ -26,6 +26,15 @@ func (s roles) has(r appliance.Role) bool { return s&(1<<r) != 0 }
 // verifyRoute is the hot path: see lean.go.
 const verifyRoute = "POST /v1/accounts/{account}/verifications"
 
+// Routes of the log that are more than JSON: see tiles.go and stream.go.
+const (
+	checkpointRoute = "GET /v1/log/{tree}/checkpoint"
+	tileRoute       = "GET /v1/log/{tree}/tile/{path...}"
+	searchPath      = "/v1/log/search"
+	searchRoute     = "GET " + searchPath
+	streamRoute     = "GET /v1/log/stream"
+)
+
 // access says who may do what. It is the whole of authorisation but for tenants, which are no part of a path: an account
 // is looked up under its caller's own tenant and under no other. A route that is not here can't be registered.
 var access = map[string]roles{
@@ -43,14 +52,28 @@ var access = map[string]roles{
 	"POST /v1/accounts/{account}/authenticators/{authenticator}/resynchronisations": frontend,
 
 	verifyRoute: frontend,
+	"GET /v1/accounts/{account}/receipts/{entry}": frontend,
 
 	"GET /v1/tenants/{tenant}/policy": operator | auditor,
 	"PUT /v1/tenants/{tenant}/policy": operator,
 
-	"GET /v1/log/head":    operator | auditor,
-	"GET /v1/log/entries": operator | auditor,
-	"GET /v1/cluster":     operator | auditor | node,
-	"GET /metrics":        operator | auditor,
+	checkpointRoute:         operator | auditor,
+	tileRoute:               operator | auditor,
+	"GET /v1/log/trees":     operator | auditor,
+	"GET /v1/log/policy":    operator | auditor,
+	"GET /v1/log/head":      operator | auditor,
+	"GET /v1/log/entries":   operator | auditor,
+	"GET /v1/log/proofs":    operator | auditor,
+	searchRoute:             operator | auditor,
+	streamRoute:             operator | auditor,
+	"GET /v1/log/retention": operator | auditor,
+	"PUT /v1/log/retention": operator,
+	"GET /v1/log/witnesses": operator | auditor,
+	"PUT /v1/log/witnesses": operator,
+	"POST /v1/log/archives": operator,
+	"POST /v1/log/prunings": operator,
+	"GET /v1/cluster":       operator | auditor | node,
+	"GET /metrics":          operator | auditor,
 
 	"POST /v1/clients":      operator,
 	"POST /v1/join-tokens":  operator,
@@ -63,5 +86,9 @@ var access = map[string]roles{
 	"GET /docs":         anyRole,
 }
 
-// unlimited are answered however many requests are under way, so that a busy node is not taken for a dead one.
-var unlimited = map[string]bool{"GET /livez": true, "GET /readyz": true, "GET /metrics": true}
+// unlimited are answered however many requests are under way, so that a busy node is not taken for a dead one. Streams
+// have a bound of their own.
+var unlimited = map[string]bool{"GET /livez": true, "GET /readyz": true, "GET /metrics": true, streamRoute: true}
+
+// endless are answered for as long as the client likes.
+var endless = map[string]bool{streamRoute: true}

@@ -19,18 +19,26 @@ type Server struct {
 	Listener net.Listener // TCP; TLS is put on it here
 	// Metrics, if set, serves /metrics and nothing else, in clear and to everybody who reaches it.
 	Metrics net.Listener
+	// Public, if set, serves the log's checkpoints and tiles and nothing else, in clear and to everybody who reaches it; see
+	// API.Public.
+	Public net.Listener
 }
 
 // Run serves until ctx ends, then lets the requests that are under way finish, for at most 15 s, and closes the
 // listeners. It returns nil after such an end.
 func (s *Server) Run(ctx context.Context) error {
-	servers := map[*http.Server]net.Listener{
-		newHTTPServer(s.API, s.API.log): tls.NewListener(s.Listener, s.TLS),
-	}
+	own := newHTTPServer(s.API, s.API.log)
+	own.RegisterOnShutdown(s.API.end)
+	servers := map[*http.Server]net.Listener{own: tls.NewListener(s.Listener, s.TLS)}
 	if s.Metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", s.API.Metrics())
 		servers[newHTTPServer(mux, s.API.log)] = s.Metrics
+	}
+	if s.Public != nil {
+		public := newHTTPServer(s.API.Public(), s.API.log)
+		public.IdleTimeout = publicTimeout // connections are few
+		servers[public] = limitListener(s.Public, maxPublicConnections)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for server, listener := range servers {

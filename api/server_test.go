@@ -12,11 +12,15 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"strongroom.internal/api/client"
 	"strongroom.internal/api/wire"
 	"strongroom.internal/appliance"
 	"strongroom.internal/appliance/account"
+	"strongroom.internal/appliance/audit/index"
 )
 
 // ours is the Go client with an identity.
@@ -83,6 +87,77 @@ func TestClientAndServer(t *testing.T) {
 		var p *client.Problem
 		if _, err := o.Verify(ctx, "alice", wire.VerifyRequest{Code: wire.NewSecret("123456")}); !errors.As(err, &p) || !p.Named("forbidden") {
 			t.Errorf("an operator verified: %v", err)
+		}
+	}
+}
+
+// The same of the log.
+func TestClientAndServerOfTheLog(t *testing.T) {
+	for _, http1 := range []bool{false, true} {
+		service := well()
+		s := serve(t, Config{Service: service}, false)
+		f, o := s.ours(t, asFrontend, http1), s.ours(t, asOperator, http1)
+		ctx := t.Context()
+		service.answer = appliance.Verification{Outcome: account.Accepted, Entry: 3, Receipt: []byte("receipt\n")}
+		v, err := f.Verify(ctx, "alice", wire.VerifyRequest{Code: wire.NewSecret("123456"), Receipt: true})
+		if err != nil || v.Receipt != "receipt\n" || !service.verify.Receipt {
+			t.Errorf("verify with a receipt: %+v, %v", v, err)
+		}
+		if b, err := f.Receipt(ctx, "a/ü", 3); err != nil || string(b) != "receipt\n" || service.account != "a/ü" || service.want != "3" {
+			t.Errorf("receipt: %q, %v", b, err)
+		}
+		service.pages = map[string]appliance.LogPage{"": {Found: []appliance.LogFound{{Index: 9, Tree: "2026", Entry: []byte("{}")}}, Cursor: "c"}}
+		q := client.LogQuery{
+			Tenant: "acme", Account: "a&b", Pseudonym: "0f", Key: "k", Subject: "s", Actor: "spiffe://a/b", Operation: "verify", Outcome: "wrong",
+			Request: "1e", Node: "n1", From: time.Unix(1, 5e8), To: time.Unix(3, 0), Oldest: true, Limit: 7,
+		}
+		page, err := o.SearchLog(ctx, q)
+		asked := appliance.LogQuery{
+			Query: index.Query{
+				Tenant: "acme", Account: "0f", Key: "k", Subject: "s", Actor: "spiffe://a/b", Operation: "verify", Outcome: "wrong", Request: "1e",
+				Node: "n1", From: q.From, To: q.To,
+			},
+			Name: "a&b", Oldest: true, Limit: 7,
+		}
+		if d := cmp.Diff(asked, service.query, cmp.Comparer(time.Time.Equal)); d != "" || err != nil || len(page.Entries) != 1 || page.Cursor != "c" {
+			t.Errorf("search: %+v, %v\n%s", page, err, d)
+		}
+		trees, treesErr := o.LogTrees(ctx)
+		tile, tileErr := o.LogResource(ctx, "2026", "tile/entries/000.p/4")
+		policy, policyErr := o.LogPolicy(ctx)
+		proof, proofErr := o.LogProof(ctx, 3)
+		request, requestErr := o.LogProofOf(ctx, strings.Repeat("0a", 16))
+		retention, retentionErr := o.LogRetention(ctx)
+		witnesses, witnessesErr := o.LogWitnesses(ctx)
+		if err := errors.Join(treesErr, tileErr, policyErr, proofErr, requestErr, retentionErr, witnessesErr,
+			o.SetLogRetention(ctx, wire.LogRetention{KeepDays: 1}), o.SetLogWitnesses(ctx, nil), o.SetLogWitnesses(ctx, witnesses),
+			o.RecordLogArchive(ctx, wire.LogArchive{Tree: "2026", Size: 1, Root: make([]byte, 32)}),
+			o.PruneLog(ctx, wire.LogPruning{Tree: "2026", Position: 1})); err != nil {
+			t.Error(err)
+		}
+		if len(trees) != 1 || string(tile) != "bundle" || string(policy) != "policy\n" || string(proof) != "receipt\n" ||
+			string(request) != "receipt\n" || retention.KeepDays != 30 || len(witnesses) != 1 {
+			t.Errorf("%+v %q %q %q %q %+v %+v", trees, tile, policy, proof, request, retention, witnesses)
+		}
+		service.log = newFakeLog()
+		enough := errors.New("enough")
+		heard := 0
+		err = o.FollowLog(ctx, 0, func(e client.LogEvent) error {
+			switch heard++; heard {
+			case 4:
+				service.log.sign()
+			case 6:
+				service.log.grow(1)
+			case 7:
+				if e.Index != 4 || !strings.Contains(string(e.Entry), `"index":4`) {
+					t.Errorf("heard %+v", e)
+				}
+				return enough
+			}
+			return nil
+		})
+		if err != enough {
+			t.Errorf("following: %v after %d", err, heard)
 		}
 	}
 }

@@ -34,7 +34,8 @@ type Service interface {
 	LogBundle(ctx context.Context, tree string, n int64, width int) ([]byte, error)
 	LogPolicy(ctx context.Context) ([]byte, error)
 	LogEntries(ctx context.Context, from int64, n int) ([][]byte, error)
-	LogWait(ctx context.Context, index int64) error
+	LogNews(ctx context.Context, index, signed int64) error
+	SearchLog(ctx context.Context, q appliance.LogQuery) (appliance.LogPage, error)
 	LogReceipt(ctx context.Context, index int64) ([]byte, error)
 	AccountReceipt(ctx context.Context, c appliance.Caller, account string, index int64) ([]byte, error)
 

@@ -64,7 +64,9 @@ func (a *API) verify(ctx context.Context, account string, r wire.VerifyRequest) 
 		return wire.Verification{}, invalid("device", idRule)
 	}
 	e := exchangeOf(ctx)
-	v, err := a.service.Verify(ctx, e.caller, e.idempotencyKey, account, appliance.VerifyRequest{Code: code, Device: r.Device})
+	v, err := a.service.Verify(ctx, e.caller, e.idempotencyKey, account, appliance.VerifyRequest{
+		Code: code, Device: r.Device, Receipt: r.Receipt,
+	})
 	return a.verification(e, v, err)
 }
 
@@ -92,7 +94,7 @@ func (a *API) verification(e *exchange, v appliance.Verification, err error) (wi
 		return wire.Verification{}, fmt.Errorf("the attempt's outcome %d has no name", v.Outcome)
 	}
 	e.outcome = name
-	w := wire.Verification{Outcome: name, Device: v.Credential, Entry: v.Entry, Replayed: v.Replayed}
+	w := wire.Verification{Outcome: name, Device: v.Credential, Entry: v.Entry, Replayed: v.Replayed, Receipt: string(v.Receipt)}
 	if !v.RetryAt.IsZero() {
 		w.RetryAt = v.RetryAt.UTC()
 	}

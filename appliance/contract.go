@@ -117,7 +117,8 @@ type NewAuthenticator struct {
 type VerifyRequest struct {
 	Code   otp.Code
 	Device string // only this credential's codes; empty for all of the account's
-	// Receipt asks for proof that the attempt is on the log. It takes until the next checkpoint.
+	// Receipt asks for proof that the attempt is on the log. It takes until the next checkpoint. Of an attempt whose code
+	// was not accepted there is one only for tenants whose policy tells spent codes from wrong ones: the entry does.
 	Receipt bool
 }
 
@@ -207,7 +208,7 @@ type ClusterStatus struct {
 
 	LogTree    string    // that grows
 	LogRoot    [32]byte  // its root
-	LogSigned  int64     // size of its newest checkpoint
+	LogSigned  int64     // entries, in all trees, up to which a checkpoint counts
 	LogMissing int64     // entries that this node has still to fetch from others
 	Module     hsm.State // of this node
 	Info       hsm.Info

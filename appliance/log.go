@@ -5,11 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"strongroom.internal/appliance/account"
 	"strongroom.internal/appliance/audit"
+	"strongroom.internal/appliance/audit/index"
 	"strongroom.internal/appliance/audit/tiles"
 	"strongroom.internal/cluster"
 )
@@ -26,11 +29,19 @@ type LogTree struct {
 // ErrPruned: the entry is no longer on the nodes; an archive has it.
 var ErrPruned = errors.New("the entry was pruned")
 
-// LogTrees are all trees of the log, oldest first.
+// founded is what the cluster agrees on; ErrUnavailable until this node has it.
+func (s *Service) founded() (*clusterInfo, error) {
+	if info := s.estate.Load(); info != nil {
+		return info, nil
+	}
+	return nil, errNoKeys
+}
+
+// LogTrees are all trees of the log, oldest first; at least one.
 func (s *Service) LogTrees(context.Context) ([]LogTree, error) {
-	info := s.estate.Load()
-	if info == nil {
-		return nil, s.usable()
+	info, err := s.founded()
+	if err != nil {
+		return nil, err
 	}
 	heads, err := s.engine.Log().Heads()
 	if err != nil {
@@ -57,11 +68,21 @@ func (s *Service) LogTrees(context.Context) ([]LogTree, error) {
 	return trees, err
 }
 
+// SignedUpTo is how many entries of the whole log there are up to which a checkpoint counts.
+func SignedUpTo(trees []LogTree) int64 {
+	for _, t := range slices.Backward(trees) {
+		if t.Signed > 0 {
+			return t.First + t.Signed
+		}
+	}
+	return 0
+}
+
 // LogCheckpoint is the newest checkpoint of a tree, with its signatures; ErrNotFound while there is none.
 func (s *Service) LogCheckpoint(_ context.Context, tree string) ([]byte, error) {
-	info := s.estate.Load()
-	if info == nil {
-		return nil, s.usable()
+	info, err := s.founded()
+	if err != nil {
+		return nil, err
 	}
 	c, err := s.checkpoint(tree)
 	if err != nil {
@@ -73,31 +94,39 @@ func (s *Service) LogCheckpoint(_ context.Context, tree string) ([]byte, error) 
 	return c.note(info.TrustDomain), nil
 }
 
-// LogTile is a hash tile of a tree, and LogBundle an entry bundle, by C2SP tlog-tiles.
-func (s *Service) LogTile(_ context.Context, tree string, level int, n int64, width int) ([]byte, error) {
-	t, err := s.engine.Log().Tree(tree)
-	if err != nil {
-		return nil, logError(err)
+// fromTree reads from a tree. What is not there may be there on other nodes already, which the asker has a checkpoint of:
+// so nothing is called absent before this node has caught up.
+func fromTree[T any](ctx context.Context, s *Service, tree string, read func(*tiles.Reader) (T, error)) (v T, err error) {
+	for caughtUp := false; ; caughtUp = true {
+		t, err := s.engine.Log().Tree(tree)
+		if err == nil {
+			v, err = read(t)
+		}
+		if err = logError(err); caughtUp || !errors.Is(err, ErrNotFound) {
+			return v, err
+		}
+		if err := s.engine.Sync(ctx); err != nil {
+			return v, engineError(err)
+		}
 	}
-	b, err := t.Tile(level, n, width)
-	return b, logError(err)
 }
 
-// LogBundle is an entry bundle of a tree.
-func (s *Service) LogBundle(_ context.Context, tree string, n int64, width int) ([]byte, error) {
-	t, err := s.engine.Log().Tree(tree)
-	if err != nil {
-		return nil, logError(err)
-	}
-	b, err := t.Bundle(n, width)
-	return b, logError(err)
+// LogTile is a hash tile of a tree, by C2SP tlog-tiles: width hashes of a level from n*256 on. ErrNotFound for one that
+// the tree doesn't have, ErrPruned, and ErrUnavailable for one that this node has yet to get.
+func (s *Service) LogTile(ctx context.Context, tree string, level int, n int64, width int) ([]byte, error) {
+	return fromTree(ctx, s, tree, func(t *tiles.Reader) ([]byte, error) { return t.Tile(level, n, width) })
+}
+
+// LogBundle is an entry bundle of a tree: width entries from n*256 on. Errors are those of LogTile.
+func (s *Service) LogBundle(ctx context.Context, tree string, n int64, width int) ([]byte, error) {
+	return fromTree(ctx, s, tree, func(t *tiles.Reader) ([]byte, error) { return t.Bundle(n, width) })
 }
 
 // LogPolicy is the C2SP tlog-policy that this cluster proposes to auditors.
 func (s *Service) LogPolicy(context.Context) ([]byte, error) {
-	info := s.estate.Load()
-	if info == nil {
-		return nil, s.usable()
+	info, err := s.founded()
+	if err != nil {
+		return nil, err
 	}
 	members, err := s.memberRecords()
 	if err != nil {
@@ -131,17 +160,35 @@ func (s *Service) LogEntries(_ context.Context, from int64, n int) ([][]byte, er
 	return entries, logError(err)
 }
 
-// LogWait returns when this node's log has an entry with this index.
-func (s *Service) LogWait(ctx context.Context, index int64) error {
-	return s.engine.Log().Wait(ctx, index)
+// LogNews returns when this node's log has an entry with this index, or a checkpoint counts that covers more entries of
+// the whole log than signed. It may return early.
+func (s *Service) LogNews(ctx context.Context, index, signed int64) error {
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	logged := make(chan error, 1)
+	waiting.Go(func() { logged <- s.engine.Log().Wait(ctx, index) })
+	for {
+		published := s.published.wait()
+		trees, err := s.LogTrees(ctx)
+		if err != nil || SignedUpTo(trees) > signed {
+			return err
+		}
+		select {
+		case err := <-logged:
+			return err
+		case <-published:
+		}
+	}
 }
 
 // LogReceipt is the C2SP tlog-proof of an entry: the entry, its inclusion proof, and a checkpoint that counts. It waits
 // for one that has the entry, as long as ctx lasts.
 func (s *Service) LogReceipt(ctx context.Context, index int64) ([]byte, error) {
-	info := s.estate.Load()
-	if info == nil {
-		return nil, s.usable()
+	info, err := s.founded()
+	if err != nil {
+		return nil, err
 	}
 	if err := s.engine.Sync(ctx); err != nil {
 		return nil, engineError(err)
@@ -184,7 +231,8 @@ func (s *Service) receipt(info clusterInfo, c checkpoint, position int64) ([]byt
 }
 
 // AccountReceipt is LogReceipt for a front-end: of entries of its own tenant about that account only, as long as the
-// account exists.
+// account exists. It answers ErrPolicy for attempts whose code was not accepted, unless the tenant's policy tells spent
+// codes from wrong ones.
 func (s *Service) AccountReceipt(ctx context.Context, c Caller, name string, index int64) ([]byte, error) {
 	state, err := s.current(ctx, c.Tenant, name)
 	if err != nil {
@@ -203,6 +251,9 @@ func (s *Service) AccountReceipt(ctx context.Context, c Caller, name string, ind
 	}
 	if e.Tenant != c.Tenant || e.Account != pseudonym(state, c.Tenant, name) {
 		return nil, ErrNotFound
+	}
+	if !s.mayShow(c.Tenant, e.Outcome) {
+		return nil, ErrPolicy
 	}
 	return s.LogReceipt(ctx, index)
 }
@@ -224,6 +275,8 @@ func logError(err error) error {
 		return ErrPruned
 	case errors.Is(err, tiles.ErrAbsent):
 		return fmt.Errorf("this node is still fetching that part of the log: %w", ErrUnavailable)
+	case errors.Is(err, index.ErrDamaged), errors.Is(err, index.ErrClosed):
+		return fmt.Errorf("this node makes its index of the log anew: %w", ErrUnavailable)
 	}
 	return err
 }

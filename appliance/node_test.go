@@ -114,7 +114,7 @@ func newNode(t testing.TB) *node {
 		t.Fatal(err)
 	}
 	eventually(t, func() error { _, err := raft.Propose(t.Context(), founding); return err })
-	service, err := appliance.New(appliance.Config{NodeID: "n1", Pool: pool, Engine: raft, Members: raft, Machine: machine})
+	service, err := appliance.New(appliance.Config{NodeID: "n1", Pool: pool, Engine: raft, Members: raft, Machine: machine, Memory: &remembered{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +137,12 @@ func newNode(t testing.TB) *node {
 	})
 	return &node{service, pool, raft}
 }
+
+// remembered is what a node signed last, for as long as a test.
+type remembered struct{ last appliance.SignedHead }
+
+func (m *remembered) Last() (appliance.SignedHead, error) { return m.last, nil }
+func (m *remembered) Keep(h appliance.SignedHead) error   { m.last = h; return nil }
 
 // eventually waits for a condition.
 func eventually(t testing.TB, condition func() error) {

@@ -3,7 +3,6 @@ package appliance
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom.internal/appliance/account"
+	"strongroom.internal/appliance/audit"
 	"strongroom.internal/cluster"
 	"strongroom.internal/hsm"
 )
@@ -131,21 +131,10 @@ func (s *Service) command(c Caller, idempotencyKey, name string) (*account.Comma
 	return &account.Command{
 		Time:   account.Time(s.now().UnixMilli()),
 		Tenant: c.Tenant, Account: name, Actor: c.Identity,
-		Request: requestID(c.Identity, idempotencyKey),
+		Request: audit.RequestID(c.Identity, idempotencyKey),
 		Salt:    salt,
 		Node:    s.nodeID, Module: s.pool.Info().Serial,
 	}, nil
-}
-
-// requestID is zero for an empty key. The actor is part of it, so no client can meet another's requests.
-func requestID(actor, key string) (id account.RequestID) {
-	if key == "" {
-		return id
-	}
-	h := sha256.New()
-	fmt.Fprintf(h, "strongroom/request/v1\x00%d:%s%s", len(actor), actor, key)
-	copy(id[:], h.Sum(nil))
-	return id
 }
 
 // newID draws an id of 80 random bits: 16 lower-case base32 characters.
@@ -189,10 +178,12 @@ func (s *Service) current(ctx context.Context, tenant, name string) (*account.St
 	return state, nil
 }
 
+var errNoKeys = fmt.Errorf("the cluster's keys are not installed yet: %w", ErrUnavailable)
+
 // usable says whether this node may compute codes.
 func (s *Service) usable() error {
 	if s.estate.Load() == nil {
-		return fmt.Errorf("the cluster's keys are not installed yet: %w", ErrUnavailable)
+		return errNoKeys
 	}
 	if trouble := s.logTrouble.Load(); trouble != nil {
 		return fmt.Errorf("the key-usage log: %w: %w", *trouble, ErrUnavailable)

@@ -24,9 +24,7 @@ func (s *Service) Status(ctx context.Context) (ClusterStatus, error) {
 		LogSize: raft.LogSize, LogTree: raft.Tree, LogRoot: raft.Root, LogMissing: raft.Missing,
 		Module: s.pool.State(), Info: s.pool.Info(), Version: s.version,
 	}
-	if len(trees) > 0 {
-		status.LogSigned = trees[len(trees)-1].Signed
-	}
+	status.LogSigned = SignedUpTo(trees)
 	status.Clock, _ = s.members.ClockOffset()
 	if info := s.estate.Load(); info != nil {
 		status.ClusterID = info.ID

@@ -49,7 +49,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, idempotencyKey, name str
 		}
 		return nil
 	})
-	if err != nil || !r.Receipt {
+	if err != nil || !r.Receipt || !s.mayShow(c.Tenant, v.Outcome.String()) {
 		return v, err
 	}
 	// The attempt is decided and on the log: a receipt that doesn't come in time must not hide what was decided.
@@ -59,6 +59,17 @@ func (s *Service) Verify(ctx context.Context, c Caller, idempotencyKey, name str
 		s.log.Warn("a receipt did not come in time", "entry", v.Entry, "error", err)
 	}
 	return v, nil
+}
+
+// mayShow says whether a tenant's front-ends may see an entry with this outcome. An entry says spent and expired where
+// their answer says wrong; so those whose policy doesn't tell see none of the three, or its absence would tell.
+func (s *Service) mayShow(tenant, outcome string) bool {
+	switch outcome {
+	case account.Wrong.String(), account.Spent.String(), account.Expired.String():
+		policy, err := s.policy(tenant)
+		return err == nil && policy.TellSpent
+	}
+	return true
 }
 
 // receiptTimeout bounds how long a verification waits for its receipt. A checkpoint takes a tenth of a second when all is

@@ -10,6 +10,7 @@ import (
 	"errors"
 
 	"strongroom.internal/appliance/audit"
+	"strongroom.internal/appliance/audit/index"
 	"strongroom.internal/appliance/audit/tiles"
 )
 
@@ -91,6 +92,10 @@ type Log interface {
 	// Entries returns the exact bytes of up to n entries from an index on, those of one tree at most: what is asked for
 	// past a tree's end is to be asked for again.
 	Entries(from int64, n int) ([][]byte, error)
+	// Search finds the entries of a tree that a query matches: no others, and all, as far as the page goes. Those that were
+	// pruned are not found. It answers ErrNoTree, index.ErrQuery and index.ErrOptions, and index.ErrDamaged while the node
+	// makes its index anew.
+	Search(ctx context.Context, tree string, q index.Query, o index.Options) (index.Page, error)
 	// Wait returns when the log has an entry with this index.
 	Wait(ctx context.Context, index int64) error
 	// Health says what keeps this node from writing the log's files, or from having all of them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"strongroom.internal/appliance/audit"
+	"strongroom.internal/appliance/audit/index"
 	"strongroom.internal/appliance/audit/tiles"
 )
 
@@ -89,6 +90,18 @@ func (n nodeLog) Entries(from int64, count int) ([][]byte, error) {
 		return nil, err
 	}
 	return t.Entries(at, int(min(int64(count), h.Size-at)))
+}
+
+func (n nodeLog) Search(ctx context.Context, tree string, q index.Query, o index.Options) (index.Page, error) {
+	t, err := n.Tree(tree)
+	if err != nil {
+		return index.Page{}, err
+	}
+	s, err := n.r.writer.store(tree)
+	if err != nil {
+		return index.Page{}, err
+	}
+	return n.r.index.search(ctx, t, s, tree, q, o)
 }
 
 func (n nodeLog) Wait(ctx context.Context, index int64) error {

@@ -18,6 +18,7 @@ const (
 	stateDir = "state"
 
 	logFilesDir = "key-usage-log"
+	logIndexDir = "key-usage-log-index"
 )
 
 // phase is how far a node has come.

@@ -26,6 +26,7 @@ type Raft struct {
 	watch watch
 
 	writer *logWriter
+	index  *logIndex
 
 	queue       chan *proposal
 	reads       reads         // of Sync here
@@ -136,6 +137,10 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 	if r.writer, err = newLogWriter(r); err != nil {
 		return nil, err
 	}
+	if r.index, err = newLogIndex(r); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { r.index.x.Close() })
 	if err := r.reconcile(); err != nil {
 		return nil, err
 	}
@@ -167,8 +172,9 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 		_, ok := o.Data.(raft.LeaderObservation)
 		return ok
 	}))
-	r.running.Add(4)
+	r.running.Add(5)
 	go r.writer.run()
+	go r.index.run()
 	go r.followLeader(observations)
 	go r.pack()
 	go r.watchPeers()
@@ -342,7 +348,7 @@ func (r *Raft) stop(ctx context.Context, flush bool) error {
 		err := shutdown.Error()
 		close(r.halted)
 		r.running.Wait()
-		ended <- errors.Join(err, r.fsm.close(flush), r.store.Close())
+		ended <- errors.Join(err, r.index.x.Close(), r.fsm.close(flush), r.store.Close())
 	}()
 	select {
 	case err := <-ended:

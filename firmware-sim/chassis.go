@@ -15,7 +15,7 @@ import (
 type Chassis struct {
 	rack  *Rack
 	slot  string // its place in the rack and its directory; never changes
-	ports []int  // cluster, API, monitoring
+	ports []int  // cluster, API, monitoring, public log
 
 	id string // guarded by rack.ids
 
@@ -23,8 +23,12 @@ type Chassis struct {
 	running *process   // nil: off
 }
 
-// portsOfChassis is the number of a chassis's listeners.
-const portsOfChassis = 3
+// portsOfChassis is the number of a chassis's listeners; those of racks that were made before the log was public had one
+// less.
+const (
+	portsOfChassis       = 4
+	portsOfFormerChassis = 3
+)
 
 type chassisRecord struct {
 	Slot  string `json:"slot"`
@@ -89,6 +93,8 @@ func (c *Chassis) writeConfig() error {
 		{"[api]"},
 		{"listen", c.APIAddr()},
 		{"metrics_listen", c.MetricsAddr()},
+		{"[audit]"},
+		{"public_listen", loopback(c.ports[3])},
 		{"[module]"},
 		{"kind", "pkcs11"},
 		{"path", softhsmPath},
@@ -150,6 +156,10 @@ func (c *Chassis) APIAddr() string { return loopback(c.ports[1]) }
 
 // MetricsAddr is where monitoring reaches it: /livez, /readyz and /metrics over plain HTTP.
 func (c *Chassis) MetricsAddr() string { return loopback(c.ports[2]) }
+
+// LogURL is where everybody reads the node's key-usage log: the tree of a name is at LogURL/<name>, as C2SP tlog-tiles has
+// it.
+func (c *Chassis) LogURL() string { return "http://" + loopback(c.ports[3]) + "/log" }
 
 // Initialised says whether the node is in a cluster.
 func (c *Chassis) Initialised() bool {

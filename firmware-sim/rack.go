@@ -154,13 +154,42 @@ func Open(c Config) (*Rack, error) {
 		return nil, fmt.Errorf("opening a rack: %s has format %d, which is not known", rackFile, record.Format)
 	}
 	r.trustDomain = record.TrustDomain
+	former := 0
 	for _, chassis := range record.Chassis {
-		if len(chassis.Ports) != portsOfChassis {
+		switch len(chassis.Ports) {
+		case portsOfFormerChassis:
+			former++
+		case portsOfChassis:
+		default:
 			return nil, fmt.Errorf("opening a rack: %s: %s has %d ports", rackFile, chassis.Slot, len(chassis.Ports))
 		}
 		r.Chassis = append(r.Chassis, newChassis(r, chassis))
 	}
+	if former > 0 {
+		if err := r.addPorts(former); err != nil {
+			return nil, fmt.Errorf("opening a rack: giving it ports for the public log: %w", err)
+		}
+	}
 	return r, nil
+}
+
+// addPorts gives the chassis of a rack that was made before the log was public a port for it. An interrupted one is
+// begun again: the record goes last.
+func (r *Rack) addPorts(n int) error {
+	ports, err := choosePorts(n)
+	if err != nil {
+		return err
+	}
+	for _, c := range r.Chassis {
+		if len(c.ports) != portsOfFormerChassis {
+			continue
+		}
+		c.ports, ports = append(c.ports, ports[0]), ports[1:]
+		if err := c.writeConfig(); err != nil {
+			return err
+		}
+	}
+	return r.keep()
 }
 
 // OpenOrCreate opens the rack of c.Dir, and creates it when there is none.

@@ -63,13 +63,14 @@ type Status struct {
 	Reason  string `json:"reason,omitempty"` // why it is not
 	API     string `json:"api"`
 	Metrics string `json:"metrics"`
+	Log     string `json:"log"` // where the key-usage log is public
 }
 
 // Status looks at a chassis.
 func (c *Chassis) Status(ctx context.Context) Status {
 	s := Status{
 		Slot: c.slot, ID: c.ID(), Power: c.Power(), PID: c.PID(), TokenIn: c.TokenIn(), Member: c.Initialised(),
-		API: c.APIAddr(), Metrics: c.MetricsAddr(),
+		API: c.APIAddr(), Metrics: c.MetricsAddr(), Log: c.LogURL(),
 	}
 	if s.Power == On {
 		if err := c.Ready(ctx); err != nil {

@@ -1,6 +1,7 @@
 package firmwaresim
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -85,6 +86,45 @@ func TestRackIsFoundAgain(t *testing.T) {
 		if b.ID() != want || a.APIAddr() != b.APIAddr() || a.ConfigFile() != b.ConfigFile() {
 			t.Errorf("chassis %d: made %v, found %v", i, a, b)
 		}
+	}
+}
+
+// A rack that was made before the log was public gets a port for it when it is opened, and keeps it and all else.
+func TestFormerRackGetsAPortForTheLog(t *testing.T) {
+	made := newTestRack(t, 2)
+	former := rackRecord{Format: 1, TrustDomain: made.TrustDomain()}
+	for _, c := range made.Chassis {
+		former.Chassis = append(former.Chassis, chassisRecord{Slot: c.slot, ID: c.ID(), Ports: c.ports[:portsOfFormerChassis]})
+	}
+	raw, err := json.Marshal(former)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(made.path(rackFile), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var urls [2]string
+	for range 2 {
+		found, err := Open(Config{Dir: made.Dir(), Binary: "/bin/false"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range found.Chassis {
+			config, err := os.ReadFile(c.ConfigFile())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if urls[i] == "" {
+				urls[i] = c.LogURL()
+			}
+			listen := strings.TrimSuffix(strings.TrimPrefix(urls[i], "http://"), "/log")
+			if c.LogURL() != urls[i] || c.APIAddr() != made.Chassis[i].APIAddr() || !strings.Contains(string(config), `public_listen = "`+listen+`"`) {
+				t.Errorf("%s has its log at %s, its API at %s, and the configuration\n%s", c.ID(), c.LogURL(), c.APIAddr(), config)
+			}
+		}
+	}
+	if urls[0] == urls[1] {
+		t.Errorf("two chassis have their logs at %s", urls[0])
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"strongroom.internal/api/wire"
 )
@@ -71,10 +72,26 @@ func (c *Client) RemoveAuthenticator(ctx context.Context, account, authenticator
 }
 
 // Verify asks whether r.Code, 6 to 8 digits and nothing else, is one of the account's now. A wrong code is an answer: see
-// wire.Verification.Outcome. The call is one attempt, however often it had to be sent.
+// wire.Verification.Outcome. The call is one attempt, however often it had to be sent. With r.Receipt it takes until the
+// log's next checkpoint, and its receipt may be absent all the same: see wire.Verification.Receipt.
 func (c *Client) Verify(ctx context.Context, account string, r wire.VerifyRequest) (wire.Verification, error) {
 	var v wire.Verification
-	return v, c.do(ctx, call{method: http.MethodPost, path: accountPath(account, "verifications"), body: r, repeat: keyed, answer: &v})
+	k := call{method: http.MethodPost, path: accountPath(account, "verifications"), body: r, repeat: keyed, answer: &v}
+	if r.Receipt {
+		k.longer = receiptTime
+	}
+	return v, c.do(ctx, k)
+}
+
+// Receipt proves that an entry about an account is on the log: a C2SP tlog-proof with the entry, its inclusion proof, and
+// a checkpoint. Package audit and any tool that knows the format verify it.
+func (c *Client) Receipt(ctx context.Context, account string, entry int64) ([]byte, error) {
+	var raw []byte
+	err := c.do(ctx, call{
+		method: http.MethodGet, path: accountPath(account, "receipts", strconv.FormatInt(entry, 10)), repeat: always, raw: &raw,
+		longer: receiptTime,
+	})
+	return raw, err
 }
 
 // Resynchronise finds an authenticator again by two consecutive codes.

@@ -41,9 +41,13 @@ type call struct {
 	method, path string // path with its query, escaped
 	body         any    // nil: none
 	repeat       repeatable
-	answer       any     // to decode into; nil: none
-	raw          *[]byte // to put an answer into that is not JSON
+	answer       any           // to decode into; nil: none
+	raw          *[]byte       // to put an answer into that is not JSON
+	longer       time.Duration // for which an attempt may take longer than another
 }
+
+// receiptTime is how long a node waits for the checkpoint of a receipt.
+const receiptTime = 3 * time.Second
 
 // do sends a call until it is answered, decided on, or out of time.
 func (c *Client) do(ctx context.Context, k call) error {
@@ -156,7 +160,7 @@ func (e *attemptError) Error() string { return e.err.Error() }
 
 // attempt sends a call to one node. It returns nil, an *attemptError, or what the node decided.
 func (c *Client) attempt(ctx context.Context, addr string, k call, body []byte, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout+k.longer)
 	defer cancel()
 	var connected atomic.Bool // from then on the node may have read the request
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

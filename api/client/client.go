@@ -43,7 +43,8 @@ type Config struct {
 	TLS *tls.Config
 	// Timeout bounds a call whose context has no deadline; 0: 10 s.
 	Timeout time.Duration
-	// AttemptTimeout bounds one attempt on one node, so that a node that hangs leaves time for another; 0: 3 s.
+	// AttemptTimeout bounds one attempt on one node, so that a node that hangs leaves time for another; 0: 3 s. An attempt
+	// that waits for a receipt has 3 s more.
 	AttemptTimeout time.Duration
 	// HTTP1 uses a pool of HTTP/1.1 connections instead of one HTTP/2 connection a node: about a quarter less
 	// processor time for a busy front-end, at a connection for each concurrent request.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -27,20 +26,6 @@ func policyPath(tenant string) string { return "/v1/tenants/" + url.PathEscape(t
 func (c *Client) Cluster(ctx context.Context) (wire.Cluster, error) {
 	var s wire.Cluster
 	return s, c.do(ctx, call{method: http.MethodGet, path: "/v1/cluster", repeat: always, answer: &s})
-}
-
-// LogHead reads the size and root of the key-usage log.
-func (c *Client) LogHead(ctx context.Context) (wire.LogHead, error) {
-	var h wire.LogHead
-	return h, c.do(ctx, call{method: http.MethodGet, path: "/v1/log/head", repeat: always, answer: &h})
-}
-
-// LogEntries reads up to n entries of the log, at most 512: the exact bytes that were hashed.
-func (c *Client) LogEntries(ctx context.Context, from int64, n int) ([][]byte, error) {
-	var l wire.LogEntries
-	path := fmt.Sprintf("/v1/log/entries?from=%d&n=%d", from, n)
-	err := c.do(ctx, call{method: http.MethodGet, path: path, repeat: always, answer: &l})
-	return l.Entries, err
 }
 
 // IssueCertificate has the cluster's authority sign a client certificate. It is not repeated when its outcome is unknown.

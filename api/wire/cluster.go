@@ -13,7 +13,7 @@ type Cluster struct {
 	LogSize    int64    `json:"log_size" doc:"Entries of the key-usage log, in all its trees."`
 	LogTree    string   `json:"log_tree" doc:"The tree that grows."`
 	LogRoot    []byte   `json:"log_root" doc:"Its root."`
-	LogSigned  int64    `json:"log_signed" doc:"Size of its newest checkpoint."`
+	LogSigned  int64    `json:"log_signed" doc:"Entries, in all trees, up to which a checkpoint counts."`
 	LogMissing int64    `json:"log_missing,omitempty" doc:"Entries that this node has still to fetch from others."`
 	Module     Module   `json:"module"`
 	ClockMS    float64  `json:"clock_offset_ms" doc:"This node's clock against its peers' median, in milliseconds."`
@@ -51,20 +51,6 @@ type Module struct {
 	Serial       string    `json:"serial,omitempty"`
 	Firmware     string    `json:"firmware,omitempty"`
 	Label        string    `json:"label,omitempty"`
-}
-
-// LogHead is where the key-usage log stands.
-type LogHead struct {
-	Size   int64  `json:"size" doc:"Entries in all trees."`
-	Tree   string `json:"tree" doc:"The tree that grows."`
-	Root   []byte `json:"root" doc:"Its RFC 6962 Merkle tree hash."`
-	Signed int64  `json:"signed" doc:"Entries up to which a checkpoint counts."`
-}
-
-// LogEntries is a piece of the log.
-type LogEntries struct {
-	From    int64    `json:"from" doc:"Index of the first entry."`
-	Entries [][]byte `json:"entries" nullable:"false" doc:"The exact bytes that were hashed: base64 of one JSON object each."`
 }
 
 // CertificateRequest asks the cluster's authority for a client certificate.

@@ -13,7 +13,7 @@ import (
 
 // secrets are the types that hold one.
 var secrets = []any{
-	wire.VerifyRequest{Code: wire.NewSecret("S3CRET"), Device: "d"},
+	wire.VerifyRequest{Code: wire.NewSecret("S3CRET"), Device: "d", Receipt: true},
 	wire.ResyncRequest{First: wire.NewSecret("S3CRET"), Second: wire.NewSecret("S3CRET2")},
 	wire.AuthenticatorRequest{URI: wire.NewSecret("S3CRET"), Issuer: "i", Label: "<&>", Params: wire.Params{Digits: 8}},
 	wire.AuthenticatorRequest{Issuer: "i"},

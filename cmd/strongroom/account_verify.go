@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -12,12 +13,15 @@ import (
 
 func newAccountVerify(t *terminal, o *accountOptions) *cobra.Command {
 	var r wire.VerifyRequest
+	var receipt string
 	c := &cobra.Command{
 		Use:   "verify ACCOUNT",
 		Short: "Verify a code from stdin: one attempt",
 		Long: `Reads a code from stdin, or from the terminal without echo, and prints the outcome: accepted, wrong, locked, or, if the
 tenant's policy tells, spent. Exit code 4: the code was not accepted. An outcome that is unknown is an error, exit code
-1: ask again with the same --idempotency-key.`,
+1: ask again with the same --idempotency-key.
+
+With --receipt it waits for proof that the attempt is on the key-usage log, and writes it to a file.`,
 		Example: "  oathtool --totp -b @seed | strongroom account verify alice",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -32,15 +36,36 @@ tenant's policy tells, spent. Exit code 4: the code was not accepted. An outcome
 				return err
 			}
 			defer end()
+			r.Receipt = receipt != ""
 			v, err := cluster.Verify(ctx, args[0], r)
 			if err != nil {
 				return err
 			}
-			return t.printVerification(v)
+			// What was decided is said whatever becomes of the file: the code is spent.
+			kept := t.keepReceipt(receipt, args[0], v)
+			v.Receipt = ""
+			return errors.Join(t.printVerification(v), kept)
 		},
 	}
 	c.Flags().StringVar(&r.Device, "device", "", "take only this device's or authenticator's codes")
+	c.Flags().StringVar(&receipt, "receipt", "", "file for the receipt (C2SP tlog-proof), which must not exist")
+	_ = c.MarkFlagFilename("receipt")
 	return c
+}
+
+// keepReceipt writes a verification's receipt, if one was asked for.
+func (t *terminal) keepReceipt(path, account string, v wire.Verification) error {
+	if path == "" {
+		return nil
+	}
+	if v.Receipt == "" {
+		t.say("there is no receipt: none came in time, or this tenant gets none of codes that were not accepted; "+
+			"`strongroom account receipt %s --entry %d` asks again", account, v.Entry)
+		return nil
+	}
+	quiet := *t
+	quiet.out = io.Discard // stdout is the outcome's
+	return quiet.keep(path, "the receipt", []byte(v.Receipt))
 }
 
 func newAccountResynchronise(t *terminal, o *accountOptions) *cobra.Command {

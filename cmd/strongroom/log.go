@@ -12,9 +12,16 @@ import (
 const logPage = 512
 
 func newLog(t *terminal) *cobra.Command {
-	c := &cobra.Command{Use: "log", Short: "Read the key-usage log", RunE: needsCommand}
+	c := &cobra.Command{
+		Use:   "log",
+		Short: "Read, search and prove the key-usage log, and say how long it is kept",
+		Long: `Each use of a key has an entry in the key-usage log. Auditors and operators read it; operators say for how long it is kept
+and who else signs it.`,
+		RunE: needsCommand,
+	}
 	o := connectionFlags(c)
-	c.AddCommand(newLogHead(t, o), newLogEntries(t, o))
+	c.AddCommand(newLogHead(t, o), newLogTrees(t, o), newLogPolicy(t, o), newLogEntries(t, o), newLogSearch(t, o), newLogFollow(t, o),
+		newLogProof(t, o), newLogCheck(t), newLogRequestID(t), newLogRetention(t, o), newLogWitnesses(t, o), newLogPrune(t, o))
 	return c
 }
 
@@ -38,6 +45,61 @@ func newLogHead(t *terminal, o *connection) *cobra.Command {
 			})
 		},
 	}
+}
+
+func newLogTrees(t *terminal, o *connection) *cobra.Command {
+	return &cobra.Command{
+		Use:   "trees",
+		Short: "List the log's trees: one a year, chained by their last checkpoints",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cluster, ctx, end, err := o.open(c)
+			if err != nil {
+				return err
+			}
+			defer end()
+			trees, err := cluster.LogTrees(ctx)
+			if err != nil {
+				return err
+			}
+			return t.print(trees, func(w io.Writer) {
+				fmt.Fprintln(w, "TREE\tFIRST\tSIZE\tSIGNED\tPRUNED BELOW\tSTATE\tORIGIN")
+				for _, x := range trees {
+					state := "grows"
+					if x.Closed {
+						state = "over"
+					}
+					fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", x.Name, x.First, x.Size, x.Signed, x.Minimum, state, x.Origin)
+				}
+			})
+		},
+	}
+}
+
+func newLogPolicy(t *terminal, o *connection) *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "policy",
+		Short: "Print the keys that sign the log, and how many have to (C2SP tlog-policy)",
+		Long: `Prints the policy that the cluster proposes: its nodes' keys, a majority of which has to sign a checkpoint. Receipts,
+proofs and exports are checked against it. Compare it with what the nodes' owners say by another way before you trust
+it: a cluster that lies about its log lies about its keys.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cluster, ctx, end, err := o.open(c)
+			if err != nil {
+				return err
+			}
+			defer end()
+			policy, err := cluster.LogPolicy(ctx)
+			if err != nil {
+				return err
+			}
+			return t.keep(out, "the policy", policy)
+		},
+	}
+	outFlag(c, &out)
+	return c
 }
 
 func newLogEntries(t *terminal, o *connection) *cobra.Command {
@@ -69,10 +131,7 @@ the tree. Without --count, all from --from on.`,
 					return err
 				}
 				for _, e := range entries {
-					if !json.Valid(e) {
-						return fmt.Errorf("entry %d is not JSON: the node that answered must not be trusted", from)
-					}
-					if _, err := fmt.Fprintf(t.out, "%s\n", e); err != nil {
+					if err := t.printEntry(from, e); err != nil {
 						return err
 					}
 					from++
@@ -87,4 +146,13 @@ the tree. Without --count, all from --from on.`,
 	c.Flags().Int64Var(&from, "from", 0, "index of the first entry")
 	c.Flags().Int64Var(&count, "count", 0, "how many; 0 means all")
 	return c
+}
+
+// printEntry prints an entry as it is. What is not one line of JSON could be anything on a terminal.
+func (t *terminal) printEntry(index int64, e []byte) error {
+	if !json.Valid(e) {
+		return fmt.Errorf("entry %d is not JSON: the node that answered must not be trusted", index)
+	}
+	_, err := fmt.Fprintf(t.out, "%s\n", e)
+	return err
 }

@@ -68,7 +68,7 @@ func TestScripts(t *testing.T) {
 }
 
 // chassis ID makes a virtual node: a token, PIN files, a configuration ID/strongroom.toml on free ports, and the
-// variables ID_API and ID_MONITOR.
+// variables ID_API, ID_MONITOR, and ID_LOG: an address for the public log, which is off.
 func chassis(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: chassis id")
@@ -83,7 +83,7 @@ func chassis(ts *testscript.TestScript, neg bool, args []string) {
 	write("pin", "user-pin-of-"+id+"\n")
 	write("so-pin", "officer-pin-of-"+id+"\n")
 	blankToken(ts, false, args)
-	ports := freePorts(ts, 3)
+	ports := freePorts(ts, 4)
 	write("strongroom.toml", fmt.Sprintf(`[node]
 id = %q
 data_dir = "%[2]s/data"
@@ -106,6 +106,7 @@ min_free_mib = 16
 	ts.Setenv(id+"_RAFT", fmt.Sprintf("127.0.0.1:%d", ports[0]))
 	ts.Setenv(id+"_API", fmt.Sprintf("127.0.0.1:%d", ports[1]))
 	ts.Setenv(id+"_MONITOR", fmt.Sprintf("127.0.0.1:%d", ports[2]))
+	ts.Setenv(id+"_LOG", fmt.Sprintf("127.0.0.1:%d", ports[3]))
 }
 
 // newtoken ID initialises the chassis's token, whatever was on it.

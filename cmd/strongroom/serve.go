@@ -99,6 +99,9 @@ func serve(ctx context.Context, cfg *config.Config, log hclog.Logger) (err error
 		log.Info("ended", "node", id.NodeID)
 	}()
 	if err := p.openEngine(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // told to end while it opened
+		}
 		return err
 	}
 	if err := p.newService(); err != nil {
@@ -152,7 +155,13 @@ func (p *parts) newServer() (*api.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for clients (api.listen): %w", err)
 	}
-	return &api.Server{API: handler, TLS: api.ServerTLS(certificate, authority), Listener: listener}, nil
+	server := &api.Server{API: handler, TLS: api.ServerTLS(certificate, authority), Listener: listener}
+	if address := p.config.Audit.PublicListen; address != "" {
+		if server.Public, err = net.Listen("tcp", address); err != nil {
+			return nil, errors.Join(fmt.Errorf("listening for the public (audit.public_listen): %w", err), listener.Close())
+		}
+	}
+	return server, nil
 }
 
 // run serves until ctx ends or a part fails, and ends the parts in order: the lead goes to another node while this one
@@ -173,6 +182,9 @@ func (p *parts) run(ctx context.Context, server *api.Server, system *systemd) er
 	group.Go(func() error { system.run(working, p.statusLine, p.responsive); return nil })
 	system.ready()
 	p.log.Info("serving", "api", p.config.API.Listen, "cluster", p.config.Cluster.Listen)
+	if p.config.Audit.PublicListen != "" {
+		p.log.Info("the key-usage log is public", "address", p.config.Audit.PublicListen)
+	}
 	select {
 	case <-ctx.Done():
 		p.log.Info("ending: told to")

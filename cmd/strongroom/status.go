@@ -29,7 +29,9 @@ type clusterStatus struct {
 	Term      uint64       `json:"term"`
 	Quorum    bool         `json:"quorum"`
 	LogSize   int64        `json:"log_size"`
+	LogTree   string       `json:"log_tree"`
 	LogRoot   []byte       `json:"log_root"`
+	LogSigned int64        `json:"log_signed"` // entries up to which a checkpoint counts
 	Nodes     []nodeStatus `json:"nodes"`
 }
 
@@ -46,7 +48,10 @@ type nodeStatus struct {
 	Module       string  `json:"module_status,omitempty"`
 	Applied      uint64  `json:"applied,omitempty"`
 	LogSize      int64   `json:"log_size,omitempty"`
+	LogTree      string  `json:"log_tree,omitempty"`
 	LogRoot      []byte  `json:"log_root,omitempty"`
+	LogSigned    int64   `json:"log_signed,omitempty"`
+	LogMissing   int64   `json:"log_missing,omitempty"` // entries that it has still to fetch from others
 	ClockMS      float64 `json:"clock_offset_ms,omitempty"`
 	Version      string  `json:"version,omitempty"`
 }
@@ -99,8 +104,8 @@ func askCluster(ctx context.Context, nodes []string, config *tls.Config) (*clust
 		return nil, err
 	}
 	s := &clusterStatus{
-		ClusterID: seen.ClusterID, Leader: seen.Leader, Term: seen.Term, LogSize: seen.LogSize,
-		LogRoot: seen.LogRoot, Nodes: make([]nodeStatus, len(seen.Members)),
+		ClusterID: seen.ClusterID, Leader: seen.Leader, Term: seen.Term, LogSize: seen.LogSize, LogTree: seen.LogTree,
+		LogRoot: seen.LogRoot, LogSigned: seen.LogSigned, Nodes: make([]nodeStatus, len(seen.Members)),
 	}
 	quorum := make([]bool, len(seen.Members))
 	var asking sync.WaitGroup
@@ -118,8 +123,9 @@ func askCluster(ctx context.Context, nodes []string, config *tls.Config) (*clust
 	s.Quorum = slices.Contains(quorum, true)
 	for _, n := range s.Nodes {
 		if n.LogSize > s.LogSize {
-			s.LogSize, s.LogRoot = n.LogSize, n.LogRoot
+			s.LogSize, s.LogTree, s.LogRoot = n.LogSize, n.LogTree, n.LogRoot
 		}
+		s.LogSigned = max(s.LogSigned, n.LogSigned)
 	}
 	return s, nil
 }
@@ -150,6 +156,7 @@ func (n *nodeStatus) ask(ctx context.Context, config *tls.Config) (quorum bool) 
 	defer one.Close()
 	if own, err := one.Cluster(ctx); err == nil {
 		n.Module, n.Applied, n.LogSize, n.LogRoot = own.Module.Status, own.Applied, own.LogSize, own.LogRoot
+		n.LogTree, n.LogSigned, n.LogMissing = own.LogTree, own.LogSigned, own.LogMissing
 		n.ClockMS, n.Version = own.ClockMS, own.Version
 	}
 	return quorum
@@ -174,16 +181,16 @@ func askReady(ctx context.Context, address string, config *tls.Config) (ready wi
 }
 
 func (s *clusterStatus) table(w io.Writer) {
-	fmt.Fprintf(w, "cluster\t%s\nleader\t%s, term %d\nquorum\t%s\nlog\t%d entries, root %x\n\n", s.ClusterID,
-		or(s.Leader, "none known"), s.Term, yesNo(s.Quorum), s.LogSize, s.LogRoot)
-	fmt.Fprintln(w, "NODE\tROLE\tAPI\tREADY\tMODULE\tSERIAL\tAPPLIED\tLOG\tCLOCK\tVERSION")
+	fmt.Fprintf(w, "cluster\t%s\nleader\t%s, term %d\nquorum\t%s\nlog\t%d entries, %d of them signed; tree %s, root %x\n\n",
+		s.ClusterID, or(s.Leader, "none known"), s.Term, yesNo(s.Quorum), s.LogSize, s.LogSigned, s.LogTree, s.LogRoot)
+	fmt.Fprintln(w, "NODE\tROLE\tAPI\tREADY\tMODULE\tSERIAL\tAPPLIED\tLOG\tSIGNED\tMISSING\tCLOCK\tVERSION")
 	for _, n := range s.Nodes {
 		if !n.Reachable {
-			fmt.Fprintf(w, "%s\t%s\t%s\tno answer\t-\t%s\t-\t-\t-\t-\n", n.ID, n.Role, n.APIAddr, n.ModuleSerial)
+			fmt.Fprintf(w, "%s\t%s\t%s\tno answer\t-\t%s\t-\t-\t-\t-\t-\t-\n", n.ID, n.Role, n.APIAddr, n.ModuleSerial)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%+.1f ms\t%s\n", n.ID, n.Role, n.APIAddr, yesNo(n.Ready), or(n.Module, "-"),
-			n.ModuleSerial, n.Applied, n.LogSize, n.ClockMS, or(n.Version, "-"))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%+.1f ms\t%s\n", n.ID, n.Role, n.APIAddr, yesNo(n.Ready),
+			or(n.Module, "-"), n.ModuleSerial, n.Applied, n.LogSize, n.LogSigned, n.LogMissing, n.ClockMS, or(n.Version, "-"))
 	}
 }
 

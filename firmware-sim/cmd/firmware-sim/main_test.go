@@ -41,7 +41,8 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 		}
 		for _, want := range []string{
 			`"operation":"verify"`, "quorum", "off", // entries, strongroom status, firmware-sim status
-			"Failed to connect", // the node that was killed
+			"Failed to connect",                         // the node that was killed
+			"signed it at size", "strongroom.test/log/", // the proof, checked
 		} {
 			if !strings.Contains(out, want) {
 				t.Errorf("no %s in:\n%s", want, out)

@@ -51,8 +51,12 @@ another terminal:
   %[7]s kill $(%[7]s leader)
   for node in %[8]s; do verify $node; done
 
-# Every answer has its entry in the key-usage log.
-  %[9]s/strongroom log entries --client-config %[4]s/demo/auditor.toml | tail -n 4
+# Every answer has its entry in the key-usage log, and each entry can be proved to who has the nodes' keys and no network.
+  audit() { %[9]s/strongroom log "$@" --client-config %[4]s/demo/auditor.toml; }
+  audit entries | tail -n 4
+  audit policy >%[4]s/demo/policy
+  audit proof --entry $(audit search --operation verify --count 1 | awk 'NR == 2 {print $1}') >%[4]s/demo/proof
+  audit check %[4]s/demo/proof --policy %[4]s/demo/policy
 
 # Break more, and look: power-on, pull-token, insert-token, pause, resume, wipe, replace.
   %[7]s status

@@ -14,6 +14,7 @@ type Config struct {
 	Node    Node    `toml:"node"`
 	Cluster Cluster `toml:"cluster"`
 	API     API     `toml:"api"`
+	Audit   Audit   `toml:"audit"`
 	Module  Module  `toml:"module"`
 	Log     Log     `toml:"log"`
 	Limits  Limits  `toml:"limits"`
@@ -50,6 +51,15 @@ type API struct {
 	// MetricsListen is an optional host:port that answers /metrics, /livez and /readyz over plain HTTP and without a
 	// certificate: for monitoring, which has to see a node whose module is gone. Keep it on an inner network.
 	MetricsListen string `toml:"metrics_listen"`
+}
+
+// Audit is how the key-usage log is published.
+type Audit struct {
+	// PublicListen is an optional host:port that serves the log (its checkpoints, tiles, entries and keys, as C2SP
+	// tlog-tiles has them) over plain HTTP to everybody who reaches it, without a certificate. It tells the world which
+	// front-ends, operators and nodes there are, and for each key use when, by whom, for which pseudonym and with what
+	// outcome. Default: none; auditors read the log from the API, with a certificate.
+	PublicListen string `toml:"public_listen"`
 }
 
 // Module is the hardware that holds the keys.

@@ -74,6 +74,18 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	want(t, err, 5, "node.id", "api.advertise", "module.sessions", "absent.so", "chmod 600")
 }
 
+func TestEachListenerHasAnAddressOfItsOwn(t *testing.T) {
+	text, _ := good(t)
+	_, err := load(t, text+"[audit]\npublic_listen = \"127.0.0.1:7300\"\n")
+	want(t, err, 1, "audit.public_listen: the same as api.listen")
+	_, err = load(t, text+"[audit]\npublic_listen = \"nowhere\"\n")
+	want(t, err, 1, "audit.public_listen: \"nowhere\" is not host:port")
+	c, err := load(t, text+"[audit]\npublic_listen = \"127.0.0.1:7303\"\n")
+	if err != nil || c.Audit.PublicListen != "127.0.0.1:7303" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
 func TestUnknownKeysAreRefusedWithASuggestion(t *testing.T) {
 	text, _ := good(t)
 	text = strings.Replace(text, "sessions = 8", "sesions = 8\nlisten = \"x\"\nwhatever = 1\nresident = \"many\"", 1)

@@ -25,16 +25,22 @@ func (c *Config) Validate() error {
 	p.absolute("node.data_dir", c.Node.DataDir)
 	p.listener("cluster", c.Cluster.Listen, c.Cluster.Advertise)
 	p.listener("api", c.API.Listen, c.API.Advertise)
-	if c.API.MetricsListen != "" {
-		p.address("api.metrics_listen", c.API.MetricsListen)
+	listeners := [][2]string{
+		{"cluster.listen", c.Cluster.Listen},
+		{"api.listen", c.API.Listen},
+		{"api.metrics_listen", c.API.MetricsListen},
+		{"audit.public_listen", c.Audit.PublicListen},
 	}
-	for _, pair := range [][4]string{
-		{"cluster.listen", c.Cluster.Listen, "api.listen", c.API.Listen},
-		{"cluster.listen", c.Cluster.Listen, "api.metrics_listen", c.API.MetricsListen},
-		{"api.listen", c.API.Listen, "api.metrics_listen", c.API.MetricsListen},
-	} {
-		if pair[1] != "" && pair[1] == pair[3] {
-			p.add("%s: the same as %s; each listener needs an address of its own", pair[2], pair[0])
+	for _, l := range listeners[2:] {
+		if l[1] != "" {
+			p.address(l[0], l[1])
+		}
+	}
+	for i, l := range listeners {
+		for _, other := range listeners[:i] {
+			if l[1] != "" && l[1] == other[1] {
+				p.add("%s: the same as %s; each listener needs an address of its own", l[0], other[0])
+			}
 		}
 	}
 	if c.Cluster.Heartbeat < 20*time.Millisecond || c.Cluster.Heartbeat > time.Minute {
