@@ -52,7 +52,7 @@ func advise(err error) string {
 func adviseProblem(p *client.Problem) string {
 	switch {
 	case p.Named("policy"):
-		return "An operator opens the door: strongroom policy set TENANT --allow-import, or --allow-reveal for new seeds."
+		return "An operator opens the door: strongroom policy set TENANT --allow-import, --allow-reveal for new seeds, or --allow-app-passwords."
 	case p.Status == 401 || p.Status == 403:
 		return "The certificate's role does not allow it: operators run the cluster, front-ends have accounts, auditors read the log."
 	}
