@@ -169,6 +169,31 @@ func (r *rig) neverWritten(t *testing.T, passwords ...appPassword) {
 	}
 }
 
+// TestA1_AppPasswordsAfterAPulledToken: the pepper is in the module again when the node says that it is ready, and while it
+// isn't, nothing is charged.
+func TestA1_AppPasswordsAfterAPulledToken(t *testing.T) {
+	r := power(t)
+	name := r.account(t)
+	mail := r.newAppPassword(t, 0, name, "", map[string]any{"label": "Mail"})
+	node := (r.leader(t) + 1) % r.count()
+	if v := r.tryAppPassword(t, node, name, mail.Password, ""); v.Outcome != wire.Accepted { // and a connection is open
+		t.Errorf("before the token is pulled: %+v, want accepted", v)
+	}
+	chassis := r.rack.Chassis[node]
+	check(t, chassis.PullToken())
+	check(t, chassis.AwaitNotReady(deadline(t, 10*time.Second)))
+	status, err := r.call(t.Context(), node, http.MethodPost, "/v1/accounts/"+name+"/app-passwords/verifications", "",
+		map[string]string{"password": mail.Password}, nil)
+	if status != http.StatusServiceUnavailable {
+		t.Errorf("the node without a token answers %d, %v; want 503: nothing was done", status, err)
+	}
+	check(t, chassis.InsertToken())
+	check(t, chassis.AwaitReady(deadline(t, 20*time.Second)))
+	if v := r.tryAppPassword(t, node, name, mail.Password, ""); v.Outcome != wire.Accepted {
+		t.Errorf("after the token came back: %+v, want accepted", v)
+	}
+}
+
 // TestA1_AppPasswordsAtMost25: asked for at once on all nodes, there are 25 and no more.
 func TestA1_AppPasswordsAtMost25(t *testing.T) {
 	r := power(t)
