@@ -111,6 +111,7 @@ func (a *API) register() error {
 	a.registerAccounts(h)
 	a.registerCredentials(h)
 	a.registerVerifications(h)
+	a.registerAppPasswords(h)
 	a.registerTenants(h)
 	a.registerCluster(h)
 	a.registerMembership(h)

@@ -36,6 +36,12 @@ type scripted struct {
 	want    string   // what was asked for, in words
 	query   appliance.LogQuery
 	pages   map[string]appliance.LogPage // by cursor
+
+	appPassword appliance.AppPasswordRequest
+	appAttempt  string // the letters
+	attempt     appliance.AppPasswordAttempt
+	newPassword appliance.NewAppPassword
+	revoked     string
 }
 
 func (s *scripted) note(method string, c appliance.Caller, key, account string) {
@@ -105,6 +111,29 @@ func (s *scripted) Verify(ctx context.Context, c appliance.Caller, key, name str
 
 func (s *scripted) Resynchronise(_ context.Context, c appliance.Caller, key, name string, _ appliance.ResyncRequest) (appliance.Verification, error) {
 	s.note("Resynchronise", c, key, name)
+	return s.answer, s.err
+}
+
+func (s *scripted) CreateAppPassword(_ context.Context, c appliance.Caller, key, name string, r appliance.AppPasswordRequest) (appliance.NewAppPassword, error) {
+	s.note("CreateAppPassword", c, key, name)
+	s.appPassword = r
+	return s.newPassword, s.err
+}
+
+func (s *scripted) AppPasswords(_ context.Context, c appliance.Caller, name string) ([]appliance.AppPasswordInfo, error) {
+	s.note("AppPasswords", c, "", name)
+	return []appliance.AppPasswordInfo{{ID: "p1", Label: "Mail", Added: time.Unix(1700000000, 0)}}, s.err
+}
+
+func (s *scripted) RevokeAppPassword(_ context.Context, c appliance.Caller, key, name, id string) error {
+	s.note("RevokeAppPassword", c, key, name)
+	s.revoked = id
+	return s.err
+}
+
+func (s *scripted) VerifyAppPassword(_ context.Context, c appliance.Caller, key, name string, r appliance.AppPasswordAttempt) (appliance.Verification, error) {
+	s.note("VerifyAppPassword", c, key, name)
+	s.appAttempt, s.attempt = string(r.Password.Reveal()), r
 	return s.answer, s.err
 }
 

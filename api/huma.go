@@ -134,6 +134,7 @@ func (a *API) newHuma() huma.API {
 				{Name: "accounts", Description: "Accounts of the caller's tenant."},
 				{Name: "credentials", Description: "Trusted devices and authenticator apps of an account."},
 				{Name: "verifications", Description: "Is the person who is signing in really the owner of this account?"},
+				{Name: "app-passwords", Description: "Passwords of programs that can't ask for a code."},
 				{Name: "tenants", Description: "What a tenant's front-ends may do."},
 				{Name: "log", Description: "The key-usage log."},
 				{Name: "cluster", Description: "Nodes, clients and health."},

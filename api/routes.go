@@ -54,6 +54,12 @@ var access = map[string]roles{
 	verifyRoute: frontend,
 	"GET /v1/accounts/{account}/receipts/{entry}": frontend,
 
+	"POST /v1/accounts/{account}/app-passwords":        frontend,
+	"GET /v1/accounts/{account}/app-passwords":         frontend | helpdesk,
+	"DELETE /v1/accounts/{account}/app-passwords":      frontend,
+	"DELETE /v1/accounts/{account}/app-passwords/{id}": frontend,
+	verifyAppPasswordRoute:                             frontend,
+
 	"GET /v1/tenants/{tenant}/policy": operator | auditor,
 	"PUT /v1/tenants/{tenant}/policy": operator,
 

@@ -22,6 +22,11 @@ type Service interface {
 	Verify(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.VerifyRequest) (appliance.Verification, error)
 	Resynchronise(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.ResyncRequest) (appliance.Verification, error)
 
+	CreateAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.AppPasswordRequest) (appliance.NewAppPassword, error)
+	AppPasswords(ctx context.Context, c appliance.Caller, account string) ([]appliance.AppPasswordInfo, error)
+	RevokeAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account, id string) error // empty id: all
+	VerifyAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.AppPasswordAttempt) (appliance.Verification, error)
+
 	Policy(ctx context.Context, c appliance.Caller, tenant string) (appliance.Policy, error)
 	SetPolicy(ctx context.Context, c appliance.Caller, tenant string, p appliance.Policy) error
 

@@ -47,11 +47,13 @@ func (a *API) registerTenants(h huma.API) {
 func wirePolicy(p appliance.Policy) wire.Policy {
 	return wire.Policy{
 		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: int(p.MaxCredentials),
+		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: int(p.MaxAppPasswords),
 	}
 }
 
 func appliancePolicy(p wire.Policy) appliance.Policy {
 	return appliance.Policy{
 		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: uint8(p.MaxCredentials),
+		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: uint8(p.MaxAppPasswords),
 	}
 }

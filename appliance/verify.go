@@ -121,45 +121,53 @@ func consecutive(r ResyncRequest, macs [][]byte, candidate account.Candidate) (s
 	return steps
 }
 
-// attempt runs one charged command: evaluate against this node's state, propose, and evaluate again for as long as the
-// core says that the state had moved on.
+// attempt runs one charged command and says what a front-end may know of its decision.
 func (s *Service) attempt(
 	ctx context.Context, c Caller, idempotencyKey, name string,
 	evaluate func(*account.State, *account.Command) error,
 ) (Verification, error) {
-	if err := s.usable(); err != nil {
+	result, err := s.charged(ctx, c, idempotencyKey, name, evaluate)
+	if err != nil {
 		return Verification{}, err
+	}
+	return s.verification(c, result)
+}
+
+// charged runs one charged command: evaluate against this node's state, propose, and evaluate again for as long as the
+// core says that the state had moved on.
+func (s *Service) charged(
+	ctx context.Context, c Caller, idempotencyKey, name string,
+	evaluate func(*account.State, *account.Command) error,
+) (account.Result, error) {
+	if err := s.usable(); err != nil {
+		return account.Result{}, err
 	}
 	leave, err := s.gate.enter(ctx, c.Tenant, name)
 	if err != nil {
-		return Verification{}, err
+		return account.Result{}, err
 	}
 	defer leave()
 	cmd, err := s.command(c, idempotencyKey, name)
 	if err != nil {
-		return Verification{}, err
+		return account.Result{}, err
 	}
 	var position uint64
 	for range maxEvaluations {
 		state, err := s.stateAt(ctx, position, c.Tenant, name)
 		if err != nil {
-			return Verification{}, err
+			return account.Result{}, err
 		}
 		cmd.Time = account.Time(s.now().UnixMilli())
 		if err := evaluate(state, cmd); err != nil {
-			return Verification{}, err
+			return account.Result{}, err
 		}
 		var result account.Result
 		result, position, err = s.proposeAccount(ctx, cmd)
-		if err != nil {
-			return Verification{}, err
+		if err != nil || result.Outcome != account.Stale {
+			return result, err
 		}
-		if result.Outcome == account.Stale {
-			continue
-		}
-		return s.verification(c, result)
 	}
-	return Verification{}, refusal(account.Stale)
+	return account.Result{}, refusal(account.Stale)
 }
 
 // settled says that no module need be asked: the account is locked, or the request was answered before.

@@ -124,4 +124,7 @@ type Policy struct {
 	AllowReveal    bool `json:"allow_reveal" required:"false" doc:"New seeds may be shown once as a QR code."`
 	TellSpent      bool `json:"tell_spent" required:"false" doc:"Front-ends are told spent and expired apart from wrong. A guesser then learns that a code was right."`
 	MaxCredentials int  `json:"max_credentials,omitempty" minimum:"0" maximum:"255" doc:"The most credentials that an account may have; absent or 0: the default."`
+
+	AllowAppPasswords bool `json:"allow_app_passwords" required:"false" doc:"App passwords may be made, and those that there are open their services without a second factor."`
+	MaxAppPasswords   int  `json:"max_app_passwords,omitempty" minimum:"0" maximum:"25" doc:"The most that an account may have; absent or 0: 25."`
 }

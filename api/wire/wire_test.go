@@ -18,6 +18,8 @@ var secrets = []any{
 	wire.AuthenticatorRequest{URI: wire.NewSecret("S3CRET"), Issuer: "i", Label: "<&>", Params: wire.Params{Digits: 8}},
 	wire.AuthenticatorRequest{Issuer: "i"},
 	wire.NewAuthenticator{Authenticator: wire.Credential{ID: "a"}, URI: wire.NewSecret("S3CRET"), QR: wire.NewSecret("S3CRET2"), Entry: 4},
+	wire.NewAppPassword{AppPassword: wire.AppPassword{ID: "a", Label: "<&>"}, Password: wire.NewSecret("S3CRET"), Entry: 4},
+	wire.VerifyAppPasswordRequest{Password: wire.NewSecret("S3CRET"), Service: "imap", SourceIP: "192.0.2.7"},
 	wire.JoinToken{Token: wire.NewSecret("S3CRET")},
 	wire.JoinRequest{Token: wire.NewSecret("S3CRET"), NodeID: "n", IdentityKey: []byte{1}, LogKey: []byte{2}, TransportKey: []byte{3}},
 }

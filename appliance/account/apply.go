@@ -22,6 +22,8 @@ func Apply(p Policy, s *State, c *Command) Decision {
 	switch {
 	case c.Verify != nil:
 		return verify(s, c)
+	case c.VerifyAppPassword != nil:
+		return verifyAppPassword(p, s, c)
 	case c.Create != nil:
 		return create(s, c)
 	case s == nil || s.Phantom:
@@ -32,6 +34,10 @@ func Apply(p Policy, s *State, c *Command) Decision {
 		return enrol(p, s, c)
 	case c.Remove != nil:
 		return remove(s, c)
+	case c.CreateAppPassword != nil:
+		return createAppPassword(p, s, c)
+	case c.RevokeAppPassword != nil:
+		return revokeAppPassword(s, c)
 	case c.Delete != nil:
 		d := unchanged(s, c, act{outcome: Done})
 		d.Entry.Coalesced = s.Refused.Count

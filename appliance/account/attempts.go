@@ -4,7 +4,7 @@ import "strongroom.internal/appliance/otp"
 
 // Attempts is what an account remembers of failed attempts since the last success. See DESIGN.md for the sums.
 type Attempts struct {
-	Failures uint32 `cbor:"1,keyasint,omitempty"` // consecutive
+	Failures uint32 `cbor:"1,keyasint,omitempty"` // consecutive; app passwords don't count
 	Charge   uint32 `cbor:"2,keyasint,omitempty"` // sum of what they cost, in units of Budget
 	Delays   uint32 `cbor:"3,keyasint,omitempty"` // how many have been imposed
 	Last     Time   `cbor:"4,keyasint,omitempty"` // of the last failure
@@ -82,7 +82,7 @@ func (s *State) delay(from Time) {
 
 // grown is called when the credentials have become more: an attempt costs more now. What was locked stays so.
 func (s *State) grown() {
-	if s.Attempts.Failures > 0 && s.Attempts.RetryAt == 0 {
+	if s.Attempts.Charge > 0 && s.Attempts.RetryAt == 0 {
 		s.delay(s.Attempts.Last)
 	}
 }

@@ -34,6 +34,10 @@ type Command struct {
 	Remove *Remove `cbor:"13,keyasint,omitempty"`
 	Verify *Verify `cbor:"14,keyasint,omitempty"`
 	Resync *Resync `cbor:"15,keyasint,omitempty"`
+
+	CreateAppPassword *CreateAppPassword `cbor:"30,keyasint,omitempty"`
+	RevokeAppPassword *RevokeAppPassword `cbor:"31,keyasint,omitempty"`
+	VerifyAppPassword *VerifyAppPassword `cbor:"32,keyasint,omitempty"`
 }
 
 // RequestID is the first 16 bytes of SHA-256 over the actor and its Idempotency-Key, so that no client can meet
@@ -122,6 +126,7 @@ func (c *Command) Validate() error {
 	kinds := 0
 	for _, set := range []bool{
 		c.Create != nil, c.Delete != nil, c.Enrol != nil, c.Remove != nil, c.Verify != nil, c.Resync != nil,
+		c.CreateAppPassword != nil, c.RevokeAppPassword != nil, c.VerifyAppPassword != nil,
 	} {
 		if set {
 			kinds++
@@ -139,6 +144,12 @@ func (c *Command) Validate() error {
 		for i := range c.Verify.Matches {
 			v.text("match", c.Verify.Matches[i].Credential, 1, MaxID)
 		}
+	case c.CreateAppPassword != nil:
+		c.CreateAppPassword.validate(v)
+	case c.RevokeAppPassword != nil:
+		v.text("app password", c.RevokeAppPassword.ID, 0, MaxID)
+	case c.VerifyAppPassword != nil:
+		c.VerifyAppPassword.validate(v)
 	case c.Resync != nil:
 		v.text("credential", c.Resync.Credential, 1, MaxID)
 		v.check(len(c.Resync.Matches) <= MaxMatches, "matches", "too many")

@@ -29,17 +29,21 @@ const (
 	RefusedByPolicy
 	TooMany  // a limit of limits.go
 	Conflict // the request id was used for another operation, or the credential's id is taken
+
+	OutOfScope Outcome = 20 // an app password of another service or network
 )
 
 // outcomeNames are what log entries say. They are signed: never change one.
 var outcomeNames = [...]string{
-	"invalid", "accepted", "wrong", "spent", "expired", "locked", "stale", "done", "exists", "not-found",
-	"refused-by-policy", "too-many", "conflict",
+	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
+	Stale: "stale", Done: "done", Exists: "exists", NotFound: "not-found", RefusedByPolicy: "refused-by-policy",
+	TooMany: "too-many", Conflict: "conflict",
+	OutOfScope: "out-of-scope",
 }
 
 // String is the outcome's name in log entries.
 func (o Outcome) String() string {
-	if int(o) >= len(outcomeNames) {
+	if int(o) >= len(outcomeNames) || outcomeNames[o] == "" {
 		return outcomeNames[0]
 	}
 	return outcomeNames[o]
@@ -97,6 +101,10 @@ const (
 	opRemove = "remove-credential"
 	opVerify = "verify"
 	opResync = "resynchronise"
+
+	opCreateAppPassword = "create-app-password"
+	opRevokeAppPassword = "revoke-app-password"
+	opVerifyAppPassword = "verify-app-password"
 )
 
 // operation is the command's name in the log.
@@ -118,6 +126,12 @@ func (c *Command) operation() string {
 		return opRemove
 	case c.Verify != nil:
 		return opVerify
+	case c.CreateAppPassword != nil:
+		return opCreateAppPassword
+	case c.RevokeAppPassword != nil:
+		return opRevokeAppPassword
+	case c.VerifyAppPassword != nil:
+		return opVerifyAppPassword
 	}
 	return opResync
 }

@@ -64,6 +64,15 @@ const (
 	MaxEnvelope    = 512  // hsm.Envelope: a point and a wrapped block
 	MaxCertificate = 4096 // DER, P-256
 	MaxPublicKey   = 256  // PKIX DER, P-256 is 91
+
+	// MaxAppPasswords is FEATURES.md's, A1.
+	MaxAppPasswords = 25
+	// appPasswordCost is what one wrong app password is charged, in units of Budget: the smallest there is, though its
+	// chance is 2e-21.
+	appPasswordCost = 1
+	MACSize         = 32 // HMAC-SHA-256
+	WrongSize       = 16 // 128 bits of it tell two passwords apart
+
 	// MaxMatches bounds what an evaluator may report: the widest attempt, MaxCredentials of LookAhead+1 codes.
 	MaxMatches = MaxCredentials * (LookAhead + 1)
 

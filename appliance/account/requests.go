@@ -79,6 +79,10 @@ const (
 	requestRemove
 	requestVerify
 	requestResync
+
+	requestCreateAppPassword uint8 = 20
+	requestRevokeAppPassword uint8 = 21
+	requestVerifyAppPassword uint8 = 22
 )
 
 // Answered says whether the id was used for this account of late: no module need be asked then. The zero id never was.
@@ -133,6 +137,12 @@ func (c *Command) fingerprint() (operation uint8, fingerprint uint64) {
 			return requestVerify, 0
 		}
 		return requestVerify, digest(c.Verify.Device)
+	case c.CreateAppPassword != nil:
+		return requestCreateAppPassword, c.CreateAppPassword.fingerprint()
+	case c.RevokeAppPassword != nil:
+		return requestRevokeAppPassword, digest(c.RevokeAppPassword.ID)
+	case c.VerifyAppPassword != nil:
+		return requestVerifyAppPassword, digest(c.VerifyAppPassword.Service, c.VerifyAppPassword.Source)
 	}
 	return requestResync, digest(c.Resync.Credential)
 }

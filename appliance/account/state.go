@@ -29,6 +29,8 @@ type State struct {
 	Attempts    `cbor:"8,keyasint"`
 	Requests    Requests `cbor:"9,keyasint"` // at most MaxRequests
 	Refused     Refused  `cbor:"10,keyasint,omitzero"`
+
+	AppPasswords AppPasswords `cbor:"14,keyasint,omitzero"`
 }
 
 // Kind is what holds a seed.
@@ -141,6 +143,8 @@ func (s *State) validate() error {
 	v.check(len(s.Requests) <= MaxRequests, "requests", "too many")
 	v.check(s.Refused.Since >= 0 && s.Refused.Since <= MaxTime && s.Refused.Entry >= 0 && s.Refused.Count < 1<<32-1, "refused", "out of bounds")
 	v.check(!s.Phantom || len(s.Credentials) == 0 && s.Keys == 0 && s.Created == 0, "phantom", "has what only accounts have")
+	v.check(!s.Phantom || len(s.AppPasswords.List) == 0, "phantom", "has app passwords")
+	s.AppPasswords.validate(v)
 	for i := range s.Credentials {
 		c := &s.Credentials[i]
 		c.validate(v)
@@ -162,12 +166,21 @@ type Policy struct {
 	TellSpent bool `cbor:"3,keyasint,omitempty" json:"tell_spent"`
 	// MaxCredentials is the most that an account may have; 0: DefaultCredentials. At most MaxCredentials of limits.go.
 	MaxCredentials uint8 `cbor:"4,keyasint,omitempty" json:"max_credentials,omitempty"`
+
+	// AllowAppPasswords lets passwords be made that open a service without a second factor. Off again, those that there
+	// are open nothing.
+	AllowAppPasswords bool `cbor:"20,keyasint,omitempty" json:"allow_app_passwords,omitempty"`
+	// MaxAppPasswords is the most that an account may have; 0: MaxAppPasswords of limits.go, which is also the most.
+	MaxAppPasswords uint8 `cbor:"21,keyasint,omitempty" json:"max_app_passwords,omitempty"`
 }
 
 // Validate reports everything that is wrong with the policy.
 func (p Policy) Validate() error {
 	if p.MaxCredentials > MaxCredentials {
 		return fmt.Errorf("max_credentials: must be at most %d", MaxCredentials)
+	}
+	if p.MaxAppPasswords > MaxAppPasswords {
+		return fmt.Errorf("max_app_passwords: must be at most %d", MaxAppPasswords)
 	}
 	return nil
 }
@@ -177,6 +190,13 @@ func (p Policy) maxCredentials() int {
 		return DefaultCredentials
 	}
 	return min(int(p.MaxCredentials), MaxCredentials)
+}
+
+func (p Policy) maxAppPasswords() int {
+	if p.MaxAppPasswords == 0 {
+		return MaxAppPasswords
+	}
+	return min(int(p.MaxAppPasswords), MaxAppPasswords)
 }
 
 // open says whether a seed may come in through the door.

@@ -94,7 +94,7 @@ func newRig() (*rig, error) {
 		return r, errors.Join(err, rack.Close())
 	}
 	if _, err := rack.RunAs(ctx, rack.Operator(), "", "policy", "set", tenant,
-		"--allow-import", "--allow-reveal", "--tell-spent"); err != nil {
+		"--allow-import", "--allow-reveal", "--tell-spent", "--allow-app-passwords"); err != nil {
 		return r, errors.Join(err, rack.Close())
 	}
 	frontend, err := rack.IssueClient(ctx, firmwaresim.Frontend, tenant, "fe1")
