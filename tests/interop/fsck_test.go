@@ -56,6 +56,18 @@ func TestFsckAcceptsTheServedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		note, _ := r.operator.LogResource(context.Background(), tree.Name, "checkpoint")
+		t.Logf("the checkpoint is\n%s", note)
+		for _, c := range r.rack.Chassis {
+			if logs, err := c.Logs(); err == nil {
+				t.Logf("%s says:\n%s", c.ID(), logs)
+			}
+		}
+	})
 	for i, c := range r.rack.Chassis {
 		// Each node serves the checkpoint of all; each key is one of the log's.
 		key := ""
