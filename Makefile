@@ -32,10 +32,11 @@ build: go-version ## Build the programs into ./bin
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./firmware-sim/cmd/firmware-sim
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom-verify
 
-# The nodes that the tests power up are built with the race detector too, once for all packages.
+# The nodes that the tests power up are built with the race detector too, once for all packages, and with the points at
+# which a test can have a node killed.
 .PHONY: test
 test: install-test go-version ## Run all tests under the race detector (TESTFLAGS='-v -run X' to choose)
-	go build -race -o bin/race/ ./cmd/strongroom
+	go build -race -tags failpoints -o bin/race/ ./cmd/strongroom
 	STRONGROOM_BINARY=$(CURDIR)/bin/race/strongroom go test -race -timeout 9m $(TESTFLAGS) ./...
 
 .PHONY: lint

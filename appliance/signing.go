@@ -94,6 +94,7 @@ func (s *Service) signOnce(ctx context.Context) error {
 	if err := s.remember(SignedHead{Tree: i.Tree, Size: i.Size, Root: i.Root}); err != nil {
 		return err
 	}
+	failpoint.Hit("log-remembered")
 	ctx, cancel := context.WithTimeout(ctx, signTimeout)
 	defer cancel()
 	key, err := s.pool.Signer(ctx, hsm.KeyLog)
@@ -106,9 +107,13 @@ func (s *Service) signOnce(ctx context.Context) error {
 		return moduleError("signing a checkpoint", err)
 	}
 	failpoint.Hit("log-signed")
-	return s.proposeLog(ctx, logCommand{Sign: &signed{
+	err = s.proposeLog(ctx, logCommand{Sign: &signed{
 		Tree: i.Tree, Size: i.Size, Root: i.Root, Effects: i.Effects, Log: lines.Log, Cosigner: lines.Cosigner,
 	}})
+	if err == nil {
+		failpoint.Hit("log-voted")
+	}
+	return err
 }
 
 // remember notes durably what is about to be signed. What was noted before and never got out is signed again.
@@ -151,7 +156,11 @@ func (s *Service) askForCheckpoint(ctx context.Context) error {
 	if head.Size == 0 || !i.due(head, now) || i.Published && now-i.Time < account.Time(checkpointEvery/time.Millisecond)*9/10 {
 		return nil
 	}
-	return s.proposeLog(ctx, logCommand{Intent: &intend{}})
+	if err := s.proposeLog(ctx, logCommand{Intent: &intend{}}); err != nil {
+		return err
+	}
+	failpoint.Hit("log-intended")
+	return nil
 }
 
 // treeOf names the tree of a moment: its year, UTC.

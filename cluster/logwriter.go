@@ -254,6 +254,7 @@ func (w *logWriter) drop(st *state, below, enough int64) error {
 	if err := dropEntries(st, below); err != nil {
 		return err
 	}
+	failpoint.Hit("log-dropped")
 	w.dropped = below
 	return nil
 }

@@ -15,13 +15,13 @@ import (
 const BinaryVariable = "STRONGROOM_BINARY"
 
 // Build builds the strongroom program into dir, from the module that the working directory is in, and returns its path.
-// The program that BinaryVariable names is taken instead.
-func Build(ctx context.Context, dir string) (string, error) {
+// The program that BinaryVariable names is taken instead. Flags are more of go build's.
+func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	if path := os.Getenv(BinaryVariable); path != "" {
 		return filepath.Abs(path)
 	}
 	path := filepath.Join(dir, "strongroom")
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, "strongroom.internal/cmd/strongroom")
+	build := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", path}, flags...), "strongroom.internal/cmd/strongroom")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building strongroom: %w: %s", err, bytes.TrimSpace(out))
 	}
@@ -49,7 +49,8 @@ func Main(m interface{ Run() int }) int {
 	return code
 }
 
-// TestBinary builds the strongroom program once for all tests of a test program; see Main.
+// TestBinary builds the strongroom program once for all tests of a test program; see Main. It has the points at which a
+// test can have a node killed: see cluster/failpoint.
 func TestBinary(ctx context.Context) (path string, err error) {
 	built.Lock()
 	defer built.Unlock()
@@ -60,7 +61,7 @@ func TestBinary(ctx context.Context) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("building strongroom: %w", err)
 	}
-	path, err = Build(ctx, dir)
+	path, err = Build(ctx, dir, "-tags", "failpoints")
 	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}

@@ -19,8 +19,9 @@ type Chassis struct {
 
 	id string // guarded by rack.ids
 
-	mu      sync.Mutex // guards running; held for the length of an operation
+	mu      sync.Mutex // guards running and env; held for the length of an operation
 	running *process   // nil: off
+	env     []string
 }
 
 // portsOfChassis is the number of a chassis's listeners; those of racks that were made before the log was public had one
@@ -120,6 +121,13 @@ func (c *Chassis) ID() string {
 	c.rack.ids.Lock()
 	defer c.rack.ids.Unlock()
 	return c.id
+}
+
+// SetEnv is what the node's environment has besides ours, as name=value, from its next PowerOn on.
+func (c *Chassis) SetEnv(env ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.env = env
 }
 
 // Dir is the directory of the chassis, absolute.

@@ -19,7 +19,7 @@ func TestDumpHasWhatIsInMemory(t *testing.T) {
 	if err := os.WriteFile(file, []byte(mark+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := start(program(t, `read -r mark <`+file+`; echo read; sleep 600 & wait`), filepath.Join(dir, "log"))
+	p, err := start(program(t, `read -r mark <`+file+`; echo read; sleep 600 & wait`), filepath.Join(dir, "log"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ const holdVariable = "FIRMWARESIM_TEST_HOLD"
 
 func TestMain(m *testing.M) {
 	if log := os.Getenv(holdVariable); log != "" {
-		p, err := start("/bin/sleep", log, "600")
+		p, err := start("/bin/sleep", log, nil, "600")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -30,7 +30,7 @@ func (c *Chassis) PowerOn(ctx context.Context) error {
 	if c.on() {
 		return fmt.Errorf("powering %s on: %w", c.ID(), ErrOn)
 	}
-	p, err := start(c.rack.binary, c.LogFile(), "serve", "--config", c.ConfigFile())
+	p, err := start(c.rack.binary, c.LogFile(), c.env, "serve", "--config", c.ConfigFile())
 	if err != nil {
 		return fmt.Errorf("powering %s on: %w", c.ID(), err)
 	}

@@ -46,7 +46,7 @@ func TestPowerOnTellsWhyTheNodeEnded(t *testing.T) {
 func TestGroupEndsWithTheProgram(t *testing.T) {
 	dir := t.TempDir()
 	helper := filepath.Join(dir, "helper")
-	p, err := start(program(t, "sleep 600 & echo $! > "+helper+".new; mv "+helper+".new "+helper+"; wait"), filepath.Join(dir, "log"))
+	p, err := start(program(t, "sleep 600 & echo $! > "+helper+".new; mv "+helper+".new "+helper+"; wait"), filepath.Join(dir, "log"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,15 +34,15 @@ var launcher = sync.OnceValue(func() chan<- func() {
 })
 
 // start starts a program that ends with this process, in a process group of its own, so that a Ctrl-C on the terminal
-// reaches it only through us, with its output at the end of a file.
-func start(binary, logFile string, args ...string) (*process, error) {
+// reaches it only through us, with its output at the end of a file, and env besides our environment.
+func start(binary, logFile string, env []string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	defer log.Close()
 	p := &process{cmd: exec.Command(binary, args...), done: make(chan struct{})}
-	p.cmd.Env = childEnv()
+	p.cmd.Env = append(childEnv(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
