@@ -12,12 +12,19 @@ import (
 //	uvarint     the number of commands, 1 to maxBatch
 //	for each:   uvarint length, bytes
 //
-// and nothing after them. The same bytes carry commands from a follower to its leader.
+// and nothing after them. The same bytes carry commands from a follower to its leader. An entry that begins with 2 is
+// padding, see eraser: nothing in it counts.
 const (
 	batchFormat   = 1
+	paddingFormat = 2
 	maxBatch      = 256
 	maxBatchBytes = 256 << 10 // of commands; at least one command fits whatever its size
 )
+
+// padding is an entry without effects, as large as entries get.
+var padding = append([]byte{paddingFormat}, make([]byte, maxBatchBytes-1)...)
+
+func isPadding(entry []byte) bool { return len(entry) > 0 && entry[0] == paddingFormat }
 
 var errBatch = errors.New("not a batch of commands")
 

@@ -57,6 +57,9 @@ type Config struct {
 	// SnapshotEntries is the number of Raft entries after which the state is flushed to disk and older entries may go;
 	// four times as many are kept for followers that are behind. An entry holds up to 256 commands. Default: 4096.
 	SnapshotEntries uint64
+	// EraseEvery is how often what commands have deleted is cleared from the disk too, and how long a deletion waits for
+	// that at least. Default: 2 s.
+	EraseEvery time.Duration
 	// MinFreeBytes is the free disk space below which the node does not start and Health complains. Default: 256 MiB.
 	MinFreeBytes uint64
 
@@ -121,6 +124,7 @@ func (c *Config) Validate() error {
 		{"Heartbeat", c.Heartbeat, 20 * time.Millisecond},
 		{"StoreDeadline", c.StoreDeadline, 10 * time.Millisecond},
 		{"ProposeTimeout", c.ProposeTimeout, 10 * time.Millisecond},
+		{"EraseEvery", c.EraseEvery, 10 * time.Millisecond},
 	} {
 		if d.value != 0 && d.value < d.least {
 			wrong("%s %v: at least %v, or 0 for the default", d.name, d.value, d.least)
@@ -142,6 +146,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Heartbeat, time.Second)
 	def(&c.StoreDeadline, 3*time.Second)
 	def(&c.ProposeTimeout, 10*time.Second)
+	def(&c.EraseEvery, 2*time.Second)
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}

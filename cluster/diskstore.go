@@ -19,10 +19,15 @@ type logStore interface {
 	Close() error
 }
 
+// walSegment is the size of the files of Raft's log, in bytes. A file is removed when all of it has been cut off: smaller
+// ones go sooner, larger ones are begun less often.
+const walSegment = 4 << 20
+
 // openLog opens raft-wal's log. Version 0.4.1 at least: in 0.4.0, a log whose end had been cut off could not be read after
 // a restart (hashicorp/raft-wal issue 31). 0.4.2 needs an older go-metrics than raft does.
 func openLog(cfg *Config) (logStore, error) {
-	w, err := wal.Open(filepath.Join(cfg.DataDir, logDir), wal.WithLogger(cfg.Logger.Named("log")))
+	w, err := wal.Open(filepath.Join(cfg.DataDir, logDir), wal.WithLogger(cfg.Logger.Named("log")),
+		wal.WithSegmentSize(walSegment))
 	if err != nil {
 		return nil, fmt.Errorf("opening the Raft log: %w", err)
 	}

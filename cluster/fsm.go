@@ -19,12 +19,14 @@ type fsm struct {
 	cfg   *Config
 	root  string // of the states
 	fatal func(error)
+	erase *eraser
 
 	// Of Raft's goroutine alone.
 	ledger  ledger
 	group   entryGroup
 	applied position
 	recent  recent
+	deleted [][]byte // keys, by the batch that is being applied
 
 	progress progress // the index up to which views contain everything that has effects
 	logged   progress // the number of entries of the key-usage log
@@ -53,7 +55,7 @@ func openFSM(cfg *Config, root string, fatal func(error)) (*fsm, error) {
 	if err := removeOrphans(root, dir); err != nil {
 		return nil, err
 	}
-	f := &fsm{cfg: cfg, root: root, fatal: fatal, incoming: map[string]string{}}
+	f := &fsm{cfg: cfg, root: root, fatal: fatal, erase: &eraser{}, incoming: map[string]string{}}
 	if f.st, err = openState(cfg, dir, create, fatal); err != nil {
 		return nil, err
 	}
@@ -76,6 +78,9 @@ func (f *fsm) load(st *state) error {
 	}
 	f.ledger, f.applied = m.ledger, m.at
 	f.recent.forget()
+	if m.erase > m.erased {
+		f.erase.resume(m.erase)
+	}
 	f.mu.Lock()
 	f.configIndex, f.config = m.configIndex, m.config
 	f.mu.Unlock()
@@ -169,6 +174,9 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 	}
 	edge, record := f.ledger.encode()
 	err := errors.Join(f.group.flush(b), b.Set(keyPosition, at.bytes(), nil), b.Set(keyTree, edge, nil), b.Set(keyLog, record, nil))
+	if len(f.deleted) > 0 {
+		err = errors.Join(err, b.Set(keyErase, at.bytes(), nil))
+	}
 	if err == nil {
 		// It waits for the disk only when several flushes are behind: a disk that hangs ends the node here too.
 		hung := time.AfterFunc(4*f.cfg.StoreDeadline, func() { f.fatal(errors.New("keeping the state: the disk hangs")) })
@@ -179,6 +187,10 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 		return f.halt(fmt.Errorf("keeping entry %d: %w", at.index, err))
 	}
 	f.applied = at
+	if len(f.deleted) > 0 {
+		f.erase.deleted(at.index, f.deleted)
+		f.deleted = nil
+	}
 	if config != nil {
 		f.mu.Lock()
 		f.configIndex, f.config = configIndex, *config
@@ -191,6 +203,9 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 
 // applyEntry has the machine decide each command of an entry.
 func (f *fsm) applyEntry(b *pebble.Batch, l *raft.Log) ([]Result, error) {
+	if isPadding(l.Data) {
+		return nil, nil
+	}
 	// Raft's log cache shares l.Data: the machine gets a copy.
 	commands, err := parseBatch(bytes.Clone(l.Data))
 	if err != nil {
@@ -217,6 +232,7 @@ func (f *fsm) applyEntry(b *pebble.Batch, l *raft.Log) ([]Result, error) {
 		}
 		f.ledger.end()
 	}
+	f.deleted = append(f.deleted, t.deleted...)
 	return results, nil
 }
 

@@ -217,6 +217,15 @@ func (c *testCluster) crash(i int) {
 	}
 }
 
+// close ends a node in order.
+func (c *testCluster) close(i int) {
+	n, e := c.node(i)
+	c.set(n, nil)
+	if err := e.Close(c.t.Context()); err != nil {
+		c.t.Fatalf("closing node %d: %v", i, err)
+	}
+}
+
 func (c *testCluster) start(i int) {
 	n, e := c.node(i)
 	if e != nil {

@@ -134,6 +134,7 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { r.fsm.close(false) })
+	r.fsm.erase.r = r
 	if r.writer, err = newLogWriter(r); err != nil {
 		return nil, err
 	}
@@ -172,9 +173,10 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 		_, ok := o.Data.(raft.LeaderObservation)
 		return ok
 	}))
-	r.running.Add(5)
+	r.running.Add(6)
 	go r.writer.run()
 	go r.index.run()
+	go r.fsm.erase.run()
 	go r.followLeader(observations)
 	go r.pack()
 	go r.watchPeers()

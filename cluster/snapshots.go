@@ -90,10 +90,13 @@ func (s snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	st.streams.Add(1)
 	snap := st.db.NewSnapshot()
-	fail := func(err error) (*raft.SnapshotMeta, io.ReadCloser, error) {
-		return nil, nil, errors.Join(err, snap.Close(), st.release())
+	end := func() error {
+		defer st.streams.Add(-1)
+		return errors.Join(snap.Close(), st.release())
 	}
+	fail := func(err error) (*raft.SnapshotMeta, io.ReadCloser, error) { return nil, nil, errors.Join(err, end()) }
 	m, err := readMeta(snap)
 	if err != nil {
 		return fail(err)
@@ -107,7 +110,7 @@ func (s snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.CloseWithError(errors.Join(writeStream(w, snap, h, s.cfg.SnapshotMAC), snap.Close(), st.release()))
+		w.CloseWithError(errors.Join(writeStream(w, snap, h, s.cfg.SnapshotMAC), end()))
 	}()
 	return rm, &outgoing{r, done}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -27,6 +28,9 @@ import (
 //	m/position   index and term of the last entry whose effects are here
 //	m/tree       the edge of the tree that grows
 //	s/<key>      what the machine keeps
+//	z/erase      index and term up to which there are deletions, and
+//	z/erased     up to which these are gone from the disk, and
+//	z/renewed    nothing: see eraser
 //
 // Pebble's own write-ahead log is off: Raft's log is the write-ahead log. Pebble makes whole batches durable in their
 // order, and a batch holds its position, so what is found after a crash is the exact state of some earlier position, and
@@ -60,7 +64,13 @@ type state struct {
 	mu     sync.Mutex // guards what follows
 	users  int
 	doomed bool // remove the directory once closed
+
+	streams atomic.Int32 // that send this state to other nodes
 }
+
+// maxManifest is the size in bytes from which Pebble begins its list of tables anew when as many tables have come and gone
+// as there are. At its default, 128 MiB, the names of an erased account's neighbours, and its own, stay there for good.
+const maxManifest = 1
 
 // openState opens the database in dir; create says whether it must be new or must be there.
 func openState(cfg *Config, dir string, create bool, fatal func(error)) (*state, error) {
@@ -76,6 +86,7 @@ func openState(cfg *Config, dir string, create bool, fatal func(error)) (*state,
 		MemTableSize:                32 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,
+		MaxManifestFileSize:         maxManifest,
 		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
 			fatal(fmt.Errorf("writing the state: %w", err))
 		}},
@@ -146,6 +157,8 @@ type meta struct {
 	configIndex uint64
 	config      raft.Configuration
 	ledger      ledger
+
+	erase, erased uint64
 }
 
 // readMeta reads the m/ keys. The state of a new node has none: everything is zero.
@@ -167,6 +180,15 @@ func readMeta(g getter) (m meta, err error) {
 	if err != nil {
 		return m, err
 	}
+	erase, err := place(keyErase)
+	if err != nil {
+		return m, err
+	}
+	erased, err := place(keyErased)
+	if err != nil {
+		return m, err
+	}
+	m.erase, m.erased = erase.index, erased.index
 	m.at = m.applied
 	if floor.index > m.at.index {
 		// Raft took its snapshot at an entry that has no effects, such as a barrier: nothing came between.

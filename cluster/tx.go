@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -75,6 +76,8 @@ type tx struct {
 	group  *entryGroup
 	buf    []byte
 	err    error // the first that a write met; the node stops on it
+
+	deleted [][]byte // keys of the state
 }
 
 // LogHead is of Tx.
@@ -114,4 +117,5 @@ func (t *tx) Delete(key []byte) {
 	if err := t.b.Delete(t.buf, nil); err != nil && t.err == nil {
 		t.err = err
 	}
+	t.deleted = append(t.deleted, bytes.Clone(t.buf))
 }
