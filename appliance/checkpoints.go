@@ -127,6 +127,8 @@ func applyLog(tx cluster.Tx, encoded []byte) (cluster.Applied, error) {
 	return cluster.Applied{}, fmt.Errorf("applying a command about the log of an unknown kind")
 }
 
+func (i *intent) head() SignedHead { return SignedHead{Tree: i.Tree, Size: i.Size, Root: i.Root} }
+
 // due says whether another intent may follow the one that there is.
 func (i *intent) due(head audit.Head, at account.Time) bool {
 	switch {

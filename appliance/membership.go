@@ -24,17 +24,17 @@ const (
 
 // Run does a node's own upkeep until ctx ends: it installs the cluster's keys once they have been replicated, drops the
 // resident seeds of changed accounts, signs the log's checkpoints, and, on the leader, brings Raft's members in line with
-// the state's. It returns an error only when this node must not go on.
+// the state's. It returns an error only when this node must not go on: ErrRolledBack.
 func (s *Service) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.forgetChanged(ctx) })
-	group.Go(func() error { return s.repeat(ctx, s.installKeys) })
-	group.Go(func() error { return s.repeat(ctx, s.watchLog) })
-	group.Go(func() error { return s.repeat(ctx, s.recordKeys) })
-	group.Go(func() error { return s.repeat(ctx, s.reconcile) })
-	group.Go(func() error { return s.repeat(ctx, s.pruneFiles) })
-	group.Go(func() error { return s.repeat(ctx, s.askWitnesses) })
-	group.Go(func() error { return s.signLog(ctx) })
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.forgetChanged(working) })
+	group.Go(func() error { return s.repeat(working, s.installKeys) })
+	group.Go(func() error { return s.repeat(working, s.watchLog) })
+	group.Go(func() error { return s.repeat(working, s.recordKeys) })
+	group.Go(func() error { return s.repeat(working, s.reconcile) })
+	group.Go(func() error { return s.repeat(working, s.pruneFiles) })
+	group.Go(func() error { return s.repeat(working, s.askWitnesses) })
+	group.Go(func() error { return s.signLog(working) })
 	err := group.Wait()
 	if ctx.Err() != nil {
 		return nil

@@ -42,8 +42,8 @@ type Memory interface {
 	Keep(h SignedHead) error
 }
 
-// errRolledBack ends the node.
-var errRolledBack = errors.New("this node's state is older than what the node has signed")
+// ErrRolledBack ends the node: see Service.Run.
+var ErrRolledBack = errors.New("this node's state is not the one that the node has signed")
 
 // signLog is a node's part in the log's checkpoints, until ctx ends: it signs what is to be signed, and on the leader it
 // asks for more when there is news. What fails is tried again; only a state that was rolled back is an error.
@@ -53,7 +53,7 @@ func (s *Service) signLog(ctx context.Context) error {
 	var last string
 	for {
 		err := s.signOnce(ctx)
-		if errors.Is(err, errRolledBack) {
+		if errors.Is(err, ErrRolledBack) {
 			return err
 		}
 		if err == nil {
@@ -91,12 +91,12 @@ func (s *Service) signOnce(ctx context.Context) error {
 		return err
 	}
 	failpoint.Hit("log-intent")
-	if err := s.remember(SignedHead{Tree: i.Tree, Size: i.Size, Root: i.Root}); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, signTimeout)
+	defer cancel()
+	if may, err := s.remember(ctx, i.head()); err != nil || !may {
 		return err
 	}
 	failpoint.Hit("log-remembered")
-	ctx, cancel := context.WithTimeout(ctx, signTimeout)
-	defer cancel()
 	key, err := s.pool.Signer(ctx, hsm.KeyLog)
 	if err != nil {
 		return moduleError("signing a checkpoint", err)
@@ -116,23 +116,43 @@ func (s *Service) signOnce(ctx context.Context) error {
 	return err
 }
 
-// remember notes durably what is about to be signed. What was noted before and never got out is signed again.
-func (s *Service) remember(h SignedHead) error {
+// remember notes durably what is about to be signed. What was noted before and never got out is signed again. It is false
+// for an intent that is over: a node that has just started sees it again while it catches up.
+func (s *Service) remember(ctx context.Context, h SignedHead) (may bool, err error) {
 	last, err := s.memory.Last()
 	if err != nil {
-		return fmt.Errorf("reading what this node signed last: %w", err)
+		return false, fmt.Errorf("reading what this node signed last: %w", err)
 	}
 	switch {
 	case last == h:
-		return nil
-	case h.Tree < last.Tree, h.Tree == last.Tree && (h.Size < last.Size || h.Size == last.Size && h.Root != last.Root):
-		return fmt.Errorf("%w: size %d of tree %s with root %x was signed, and size %d of tree %s with root %x is in the state. "+
-			"Remove the node, and let a new one join", errRolledBack, last.Size, last.Tree, last.Root, h.Size, h.Tree, h.Root)
+		return true, nil
+	case h.before(last):
+		// What it noted, it had seen committed: a state with all that is committed has that intent, or a later one.
+		if err := s.engine.Sync(ctx); err != nil {
+			return false, engineError(err)
+		}
+		i, err := s.intent()
+		if err != nil || !i.head().before(last) {
+			return false, err
+		}
+		return false, rolledBack(last, i.head())
+	case h.Tree == last.Tree && h.Size == last.Size:
+		return false, rolledBack(last, h)
 	}
 	if err := s.memory.Keep(h); err != nil {
-		return fmt.Errorf("noting what this node signs: %w", err)
+		return false, fmt.Errorf("noting what this node signs: %w", err)
 	}
-	return nil
+	return true, nil
+}
+
+// before says that h is an earlier head than other.
+func (h SignedHead) before(other SignedHead) bool {
+	return h.Tree < other.Tree || h.Tree == other.Tree && h.Size < other.Size
+}
+
+func rolledBack(signed, state SignedHead) error {
+	return fmt.Errorf("%w: size %d of tree %s with root %x was signed, and size %d of tree %s with root %x is in the state. "+
+		"Remove the node, and let a new one join", ErrRolledBack, signed.Size, signed.Tree, signed.Root, state.Size, state.Tree, state.Root)
 }
 
 // askForCheckpoint is the leader's: a new tree with the new year, and an intent when there is news.

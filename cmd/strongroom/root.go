@@ -17,6 +17,7 @@ const (
 	exitUsage    = 2
 	exitNoQuorum = 3  // status and health: no quorum, or a node is not ready
 	exitRefused  = 4  // account verify: the code was not accepted; audit: what was looked at must not be believed
+	exitFatal    = 70 // serve: this node must not go on (EX_SOFTWARE), as package cluster ends it
 	exitConfig   = 78 // serve: starting it again can't help (EX_CONFIG); for RestartPreventExitStatus=
 )
 

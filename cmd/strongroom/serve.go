@@ -35,7 +35,8 @@ meanwhile; the API, whose key is in the module, doesn't listen yet.
 
 Under systemd use Type=notify, Restart=always and RestartPreventExitStatus=78; WatchdogSec= works too. Exit code 78:
 the configuration, the PIN or the module is wrong, and starting again can't help; a PIN that is tried again and again
-locks the token. Exit code 70: the node must not go on, because its disk failed or hung.`,
+locks the token. Exit code 70: the node must not go on, because its disk failed or hung, or because its state was changed,
+damaged or set back: the log says which.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
@@ -49,6 +50,9 @@ locks the token. Exit code 70: the node must not go on, because its disk failed 
 			err = serve(c.Context(), cfg, log)
 			if errors.Is(err, hsm.ErrPIN) || errors.Is(err, hsm.ErrUnfit) || errors.Is(err, errNoIdentity) {
 				err = &exitError{exitConfig, errors.New(explain(err))}
+			}
+			if errors.Is(err, appliance.ErrRolledBack) {
+				err = &exitError{exitFatal, err}
 			}
 			return err
 		},
