@@ -20,6 +20,8 @@ import (
 
 const tarBlock = 512
 
+const packedElsewhere = "if it was packed by another program, unpack it and verify the directory"
+
 // tarHeader is the one header of a file in an archive.
 func tarHeader(path string, size int64) ([]byte, error) {
 	var b bytes.Buffer
@@ -101,14 +103,14 @@ func (a *archive) read(tree, path string, limit int) ([]byte, error) {
 		return nil, fs.ErrNotExist
 	}
 	if name := headerName(header); name != path {
-		return fault("the archive has %q in its place; if it was packed by another program, unpack it and verify the directory", name)
+		return fault("the archive has %q in its place; %s", name, packedElsewhere)
 	}
 	size, err := strconv.ParseInt(strings.TrimRight(string(header[124:136]), "\x00 "), 8, 64)
 	if err != nil || size < 0 || size > int64(limit) {
 		return fault("the archive gives it a size that it can't have")
 	}
 	if want, err := tarHeader(path, size); err != nil || !bytes.Equal(want, header) {
-		return fault("its header in the archive is not the one that it must have; if it was packed by another program, unpack it and verify the directory")
+		return fault("its header in the archive is not the one that it must have; %s", packedElsewhere)
 	}
 	a.header = nil
 	b := make([]byte, size+padding(size))

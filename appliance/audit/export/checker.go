@@ -88,7 +88,8 @@ func (c *checker) vouch(f file, got *content) error {
 	above := t.above(f)
 	if k := int(f.N % tileWidth); !bytes.Equal(above.at(k), got.hash[:]) {
 		if t.bad && above.file.partial() {
-			return faultIn(f.name, above.file.path(), "its hash %d is not that of %s, and the tree's root is not that of its right edge", k, f.path())
+			return faultIn(f.name, above.file.path(), "its hash %d is not that of %s, and the tree's root is not that of its right edge",
+				k, f.path())
 		}
 		return faultIn(f.name, f.path(), "its hash is not the one in %s", above.file.path())
 	}
@@ -212,7 +213,8 @@ func (c *checker) finish() error {
 		return faultIn(t.name, checkpoint, "its root is not that of the entries")
 	}
 	if t.plan.tree < len(c.plans)-1 && t.bundle((t.size-1)/tileWidth) && !t.ended {
-		return c.entryFault(t.size-1, "the tree is over, and this is no end-tree entry for tree %s", c.plans[t.plan.tree+1].name)
+		return c.entryFault(t.size-1, "the tree is over, and this is no end-tree entry for tree %s",
+			c.plans[t.plan.tree+1].name)
 	}
 	if s := c.sinceOf(t); s != nil {
 		return c.checkSince(t, s)
@@ -224,14 +226,16 @@ func (c *checker) finish() error {
 func (c *checker) checkSince(t *tree, s *audit.SignedHead) error {
 	checkpoint := t.name + "/" + checkpointName
 	if s.Size > t.size {
-		return faultIn(t.name, checkpoint, "it is earlier than what it should be consistent with: size %d, and that has %d", t.size, s.Size)
+		return faultIn(t.name, checkpoint, "it is earlier than what it should be consistent with: size %d, and that has %d",
+			t.size, s.Size)
 	}
 	for level := range levels(s.Size) {
 		count := s.Size >> (tileHeight * level)
 		if count%tileWidth != 0 && t.earlier[level] == nil {
 			n := count / tileWidth
 			f := newFile(t.plan.tree, t.name, level, n, width(t.size, level, n))
-			return faultIn(t.name, f.path(), "it isn't in the export and is needed to prove consistency with size %d; export again with --since", s.Size)
+			return faultIn(t.name, f.path(), "it isn't in the export, and is needed to prove consistency with size %d; export again with --since",
+				s.Size)
 		}
 	}
 	if rootOf(s.Size, func(level int) []byte { return t.earlier[level] }) != s.Root {

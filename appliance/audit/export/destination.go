@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -61,12 +62,18 @@ func (d *destination) resume(c Config) (*survey, error) {
 		return nil, fmt.Errorf("going on with the export: %w", err)
 	}
 	v := &survey{}
-	if err := json.Unmarshal(b, v); err != nil || v.Manifest == nil || v.Manifest.validate() != nil || len(v.Checkpoints) != len(v.Manifest.Trees) {
+	err = json.Unmarshal(b, v)
+	if err != nil || v.Manifest == nil || v.Manifest.validate() != nil || len(v.Checkpoints) != len(v.Manifest.Trees) {
 		return nil, fmt.Errorf("going on with the export: %s is damaged; remove %s and begin anew", stateName, d.dir)
 	}
 	m := v.Manifest
-	if m.Asked != c.Asked || (m.Since == nil) != (c.Since == nil) || m.Since != nil && *m.Since != (Since{c.Since.Tree(), c.Since.Size}) {
-		return nil, fmt.Errorf("exporting to %s: %w (from %q to %q); remove it or give another name", d.dir, ErrOther, m.Asked.From, m.Asked.To)
+	var since *Since
+	if c.Since != nil {
+		since = &Since{c.Since.Tree(), c.Since.Size}
+	}
+	if m.Asked != c.Asked || (m.Since == nil) != (since == nil) || since != nil && *m.Since != *since {
+		return nil, fmt.Errorf("exporting to %s: %w (from %q to %q); remove it or give another name", d.dir, ErrOther,
+			m.Asked.From, m.Asked.To)
 	}
 	return v, nil
 }
@@ -85,7 +92,7 @@ func (d *destination) begin(v *survey) error {
 }
 
 func (d *destination) read(f file) ([]byte, error) {
-	return readBounded(filepath.Join(d.dir, filepath.FromSlash(f.path())), f.maxSize())
+	return folder{os.DirFS(d.dir)}.read(f.name, f.path(), f.maxSize())
 }
 
 // write puts a file in place whole. That it is on the disk is seen to in finish: until then a file that is not is only
@@ -192,13 +199,18 @@ func (d *destination) pack(v *survey, manifest []byte) (err error) {
 	return os.RemoveAll(d.dir)
 }
 
-// readBounded reads a plain file of at most limit bytes.
-func readBounded(name string, limit int) ([]byte, error) {
-	b, err := folder{os.DirFS(filepath.Dir(name))}.read("", filepath.Base(name), limit)
+// readBounded reads a file, or a pipe, of at most limit bytes.
+func readBounded(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, err
 	}
-	return b, nil
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("reading %s: it has more than %d bytes", name, limit)
+	}
+	return b, err
 }
 
 func syncDir(dir string) error {

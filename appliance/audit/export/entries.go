@@ -18,7 +18,7 @@ func (c *checker) vouchBundle(f file, got *content) error {
 			continue
 		}
 		if c.tree.bad && above.file.partial() {
-			return faultIn(f.name, above.file.path(), "its hash %d is not that of entry %d in %s, and the tree's root is not that of its right edge",
+			return faultIn(f.name, above.file.path(), "its hash %d is not that of entry %d in %s, and the tree's root is not that of its edge",
 				k, c.manifest.Trees[f.tree].First+start+int64(k), f.path())
 		}
 		return c.entryFault(start+int64(k), "its hash is not the one in %s", above.file.path())

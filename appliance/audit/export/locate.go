@@ -48,8 +48,10 @@ func (v *survey) locate(ctx context.Context, s Source, trees []Tree) error {
 	}
 	lo, _ := m.needed()
 	oldest := 0
-	for oldest < len(m.Trees)-1 && lo >= m.Trees[oldest].First+m.Trees[oldest].Size && (m.Since == nil || m.Trees[oldest].Name != m.Since.Tree) {
-		oldest++
+	for ; oldest < len(m.Trees)-1; oldest++ {
+		if t := m.Trees[oldest]; lo < t.First+t.Size || m.Since != nil && m.Since.Tree == t.Name {
+			break
+		}
 	}
 	m.Trees, v.Checkpoints = m.Trees[oldest:], v.Checkpoints[oldest:]
 	for k, t := range l.trees[oldest:] {
@@ -57,7 +59,7 @@ func (v *survey) locate(ctx context.Context, s Source, trees []Tree) error {
 		m.Trees[k].To = min(max(m.To-t.First, 0), t.Size)
 		// What was pruned can't vouch for the tree before, so that can't be in an export either.
 		if index := t.First + t.available(); t.Minimum > 0 && (k > 0 || lo < index && lo < t.First+t.Size) {
-			return fmt.Errorf("entries before %d are pruned, and entry %d is needed: export from there on (--from %d), and the rest from the archive", index, lo, index)
+			return fmt.Errorf("entries before %d are pruned, and entry %d is needed: export from there on (--from %d)", index, lo, index)
 		}
 	}
 	return nil

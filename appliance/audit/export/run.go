@@ -42,7 +42,8 @@ type Config struct {
 	// date to its end, a time without a fraction to the end of its second. Empty: from the log's beginning, to its end.
 	Asked Asked
 	// Since is an earlier checkpoint with which it shall be possible to prove this export consistent; nil: none. An export
-	// of everything needs none.
+	// of everything needs none. Whether it is consistent is for Verify to say: an export of a log that was rewritten is
+	// what shows that.
 	Since *audit.SignedHead
 	// Policy is what the checkpoints have to satisfy; nil: the one that the cluster proposes. That is enough to find a
 	// broken server, and shows nothing to an auditor.
@@ -83,15 +84,17 @@ func Run(ctx context.Context, s Source, c Config) (*Done, error) {
 		return nil, err
 	}
 	v, err := d.resume(c)
-	if errors.Is(err, fs.ErrNotExist) {
-		if v, err = look(ctx, s, c); err == nil {
-			err = d.begin(v)
-		}
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if fresh {
+		v, err = look(ctx, s, c)
 	}
 	if err != nil {
 		return nil, err
 	}
 	heads, err := v.open(c.Policy)
+	if err == nil && fresh {
+		err = d.begin(v)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ type specimen struct {
 }
 
 func newSpecimen(t *testing.T, s shape) *specimen {
-	sp := &specimen{shape: s, log: makeLog(t, audittest.Config{Trees: s.trees}), files: files{}}
+	sp := &specimen{shape: s, log: sharedLog(t, s.trees), files: files{}}
 	sp.policy = policyOf(t, sp.log)
 	sp.since = s.earlier(t, sp.log)
 	dir := filepath.Join(t.TempDir(), "export")

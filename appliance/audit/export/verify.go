@@ -31,7 +31,7 @@ type Options struct {
 
 // Verify verifies an export, and answers what it shows; the caller closes the report. The first thing that is wrong is a
 // *Fault. Any other error says that the export could not be read, or not be counted.
-func Verify(ctx context.Context, e *Export, o Options) (_ *Report, err error) {
+func Verify(ctx context.Context, e *Export, o Options) (*Report, error) {
 	began := time.Now()
 	m, heads, err := readHeads(e.reader, o.Policy)
 	if err != nil {
@@ -43,14 +43,22 @@ func Verify(ctx context.Context, e *Export, o Options) (_ *Report, err error) {
 		return nil, err
 	}
 	r := newReport(m, o.MaxDistinct)
-	defer func() {
-		if err != nil {
-			r.Close()
-		}
-	}()
 	c.count = r.count
+	if err := e.check(ctx, c); err != nil {
+		r.Close()
+		return nil, err
+	}
+	if err := r.finish(c, time.Since(began)); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// check has everything checked that comes after the heads.
+func (e *Export) check(ctx context.Context, c *checker) error {
 	workers := runtime.GOMAXPROCS(0)
-	err = inOrder(ctx, allFiles(c.plans), workers, 4*workers,
+	err := inOrder(ctx, allFiles(c.plans), workers, 4*workers,
 		func(_ context.Context, f file) func() (*content, error) {
 			load := e.reader.begin(f.name, f.path(), f.maxSize())
 			return func() (*content, error) {
@@ -62,15 +70,12 @@ func Verify(ctx context.Context, e *Export, o Options) (_ *Report, err error) {
 			}
 		}, c.use)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.finish(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := e.reader.end(c.knows); err != nil {
-		return nil, err
-	}
-	return r, r.finish(c, time.Since(began))
+	return e.reader.end(c.knows)
 }
 
 // sinceIsThere says whether the tree of the earlier checkpoint is in the export at all.
@@ -83,7 +88,8 @@ func (c *checker) sinceIsThere() error {
 			return nil
 		}
 	}
-	return faultIn(c.since.Tree(), manifestName, "it has nothing of %s, of which the earlier checkpoint is; export again with --since", c.since.Origin)
+	return faultIn(c.since.Tree(), manifestName, "it has nothing of %s, of which the earlier checkpoint is; export again with --since",
+		c.since.Origin)
 }
 
 // readHeads reads and checks what comes before the tiles: the manifest, the proposed policy, the trees' checkpoints.
