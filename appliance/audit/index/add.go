@@ -1,8 +1,6 @@
 package index
 
 import (
-	"slices"
-
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -114,43 +112,6 @@ func (x *Index) add(db *pebble.DB, tree string, first, bundle int64, entries [][
 	}
 	t.latest = latest
 	t.added++
-	if K := envInt("K", 0); K > 0 {
-		for i := range x.builder.postings {
-			p := &x.builder.postings[i]
-			n := len(pendVals)
-			pendVals = p.set.append(pendVals)
-			pend = append(pend, pitem{hashValue(p.value.value), uint32(n), uint16(len(pendVals) - n), byte(p.field + 1), x.builder.within})
-		}
-		batch := db.NewBatch()
-		if int(t.added)%K == 0 {
-			slices.SortFunc(pend, func(a, b pitem) int {
-				if a.field != b.field {
-					return int(a.field) - int(b.field)
-				}
-				if a.hash < b.hash {
-					return -1
-				}
-				if a.hash > b.hash {
-					return 1
-				}
-				return int(a.bundle) - int(b.bundle)
-			})
-			batch = db.NewBatchWithSize(28 * len(pend))
-			var k []byte
-			for i := range pend {
-				p := &pend[i]
-				k = append(append(k[:0], x.builder.segment...), p.field)
-				k = binary.BigEndian.AppendUint64(k, p.hash)
-				k = binary.BigEndian.AppendUint16(k, p.bundle)
-				batch.Set(k, pendVals[p.off:p.off+uint32(p.n)], nil)
-			}
-			pend, pendVals = pend[:0], pendVals[:0]
-		}
-		return errors.Join(
-			batch.Set(x.layout.timeKey(t.id, bundle), binary.BigEndian.AppendUint64(nil, uint64(t.latest)), nil),
-			batch.Set(treeKey(tree), t.bytes(), nil),
-			batch.Commit(pebble.NoSync), batch.Close())
-	}
 	batch := db.NewBatchWithSize(32 << 10)
 	return errors.Join(
 		x.builder.write(batch),
@@ -160,14 +121,3 @@ func (x *Index) add(db *pebble.DB, tree string, first, bundle int64, entries [][
 		batch.Close(),
 	)
 }
-
-type pitem struct {
-	hash   uint64
-	off    uint32
-	n      uint16
-	field  byte
-	bundle uint16
-}
-
-var pend []pitem
-var pendVals []byte

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	benchEntries = 2_000_000
+	benchEntries = 1_000_000
 	benchBundles = benchEntries / BundleSize
 	rareEvery    = 100_003 // entries between those of the rare account
 )
@@ -112,11 +112,10 @@ func BenchmarkSearch(b *testing.B) {
 	log := make([][][]byte, benchBundles)
 	for n := range log {
 		t, c := time.Now(), processTime(b)
-		log[0] = benchBundle(int64(n))
-		n := n
+		log[n] = benchBundle(int64(n))
 		making += time.Since(t)
 		cpu += processTime(b) - c
-		if err := x.Add("2026", 0, int64(n), log[0]); err != nil {
+		if err := x.Add("2026", 0, int64(n), log[n]); err != nil {
 			b.Fatal(err)
 		}
 	}

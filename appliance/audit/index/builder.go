@@ -1,10 +1,7 @@
 package index
 
 import (
-	"cmp"
-	"crypto/sha256"
 	"encoding/binary"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -32,8 +29,7 @@ type value struct {
 
 type posting struct {
 	value
-	set  set
-	hash uint64
+	set set
 }
 
 func (b *builder) reset(segment []byte, within uint16) {
@@ -71,20 +67,7 @@ func (b *builder) entry(i int, e *audit.Entry) {
 func (b *builder) write(batch *pebble.Batch) error {
 	for i := range b.postings {
 		p := &b.postings[i]
-		p.hash = hashValue(p.value.value)
-	}
-	if envInt("SORT", 1) == 1 {
-		slices.SortFunc(b.postings, func(a, b posting) int {
-			if c := a.field - b.field; c != 0 {
-				return c
-			}
-			return cmp.Compare(a.hash, b.hash)
-		})
-	}
-	for i := range b.postings {
-		p := &b.postings[i]
-		b.scratch = append(append(b.scratch[:0], b.segment...), byte(p.field+1))
-		b.scratch = binary.BigEndian.AppendUint64(b.scratch, p.hash)
+		b.scratch = appendPrefix(append(b.scratch[:0], b.segment...), p.field, p.value.value)
 		b.scratch = binary.BigEndian.AppendUint16(b.scratch, b.within)
 		b.scratch = p.set.append(b.scratch)
 		if err := batch.Set(b.scratch[:postingSize], b.scratch[postingSize:], nil); err != nil {
@@ -92,10 +75,4 @@ func (b *builder) write(batch *pebble.Batch) error {
 		}
 	}
 	return nil
-}
-
-func hashValue(value string) uint64 {
-	var b [maxValue]byte // so that the conversion to bytes does not allocate
-	h := sha256.Sum256(b[:copy(b[:], value)])
-	return binary.BigEndian.Uint64(h[:])
 }

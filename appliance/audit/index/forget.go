@@ -11,7 +11,7 @@ import (
 // Forget drops what the index has of a tree's bundles before the given one, which were pruned from the log: nobody finds
 // them any more, and Added is at least before. It is durable on return.
 //
-// Space is freed by whole segments of 16,384 bundles, and all of it once everything that was added is forgotten.
+// Space is freed by whole segments of 8,192 bundles, and all of it once everything that was added is forgotten.
 func (x *Index) Forget(tree string, before int64) error {
 	x.adding.Lock()
 	defer x.adding.Unlock()

@@ -32,7 +32,7 @@ type Config struct {
 	// Logger gets what operators should see. Default: nothing is logged.
 	Logger hclog.Logger
 	// OnFatal is called when the index's disk fails: a write that was lost in the background can't be told to anybody
-	// else. It must end the process, and needn't return. Default: panic.
+	// else. It must end the process, soon, and can be called again until then. Default: panic.
 	OnFatal func(error)
 	// CacheBytes is the memory for blocks of the index. Default: 8 MiB.
 	CacheBytes int64
@@ -82,7 +82,7 @@ type Index struct {
 // format is removed and begun anew, so what fails here is the disk, or another process has the index open. Nothing but
 // the index may be kept in dir.
 func Open(dir string, cfg Config) (*Index, error) {
-	return open(vfs.Default, dir, cfg, layout{uint(envInt("SB", 14))}, defaultBudget)
+	return open(vfs.Default, dir, cfg, layout{segmentBits}, defaultBudget)
 }
 
 func open(fs vfs.FS, dir string, cfg Config, l layout, b budget) (*Index, error) {
@@ -101,11 +101,24 @@ func open(fs vfs.FS, dir string, cfg Config, l layout, b budget) (*Index, error)
 	}
 	if x.db, err = x.openDB(); err != nil {
 		x.cfg.Logger.Warn("the index of the log can't be opened and begins anew", "error", err)
-		if err = x.anew(); err != nil {
-			return nil, errors.Join(fmt.Errorf("opening the index: %w", err), lock.Close())
-		}
+		err = x.anew()
+	}
+	if err == nil {
+		err = errors.Join(x.syncDir(dir), x.syncDir(filepath.Dir(dir)))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the index: %w", err), x.closeDB(), lock.Close())
 	}
 	return x, nil
+}
+
+// syncDir makes durable that a directory has what was made in it.
+func (x *Index) syncDir(dir string) error {
+	d, err := x.fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close makes durable what was added and closes the index, after searches that are under way. A second Close does

@@ -20,7 +20,7 @@ import (
 // Another layout needs another formatName.
 const (
 	formatName  = "v1"
-	segmentBits = 14
+	segmentBits = 13
 
 	timeSize    = 2 + 3 + 1 + 2
 	prefixSize  = 2 + 3 + 1 + 8 // of a posting, all but its bundle

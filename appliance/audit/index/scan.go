@@ -157,7 +157,7 @@ func (s *search) stop(bundle int64) (full bool) {
 // fill ends the page; the next begins, or ends, at that position.
 func (s *search) fill(next int64) (full bool) {
 	s.page.Next = next
-	s.page.More = next < s.o.End
+	s.page.More = true
 	if s.o.Descending {
 		s.page.More = next > s.o.Begin
 	}
