@@ -29,12 +29,24 @@ const (
 	RefusedByPolicy
 	TooMany  // a limit of limits.go
 	Conflict // the request id was used for another operation, or the credential's id is taken
+
+	Ended        // the sign-in, or the code that was sent, is over
+	TooSoon      // a code was sent a moment ago, or too many within the hour: RetryAt
+	BadSignature // it isn't the device's key that signed, or something else was signed
+	NotEligible  // the device may not: it is the one that is being signed in on
+	LastPhone    // one verified phone must remain
+	StepUp       // the change needs a second factor that was proved of late
+	Full         // too many notices wait to be delivered
 )
 
 // outcomeNames are what log entries say. They are signed: never change one.
 var outcomeNames = [...]string{
-	"invalid", "accepted", "wrong", "spent", "expired", "locked", "stale", "done", "exists", "not-found",
-	"refused-by-policy", "too-many", "conflict",
+	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
+	Stale: "stale", Done: "done", Exists: "exists", NotFound: "not-found", RefusedByPolicy: "refused-by-policy",
+	TooMany: "too-many", Conflict: "conflict",
+
+	Ended: "ended", TooSoon: "too-soon", BadSignature: "bad-signature", NotEligible: "not-eligible", LastPhone: "last-phone",
+	StepUp: "step-up-needed", Full: "notices-full",
 }
 
 // String is the outcome's name in log entries.
@@ -57,6 +69,8 @@ type Decision struct {
 	Entry *audit.Entry
 	// Also are entries that follow it, of other keys that the same act used.
 	Also []*audit.Entry
+	// Notices are kept in the same step, in this order, until they are delivered.
+	Notices []Notice
 
 	recorded bool // the last of Next.Requests is this command's
 	refused  bool // Next.Refused is about this entry
@@ -97,6 +111,22 @@ const (
 	opRemove = "remove-credential"
 	opVerify = "verify"
 	opResync = "resynchronise"
+
+	opBegin       = "begin-sign-in"
+	opAllow       = "allow-sign-in"
+	opDeny        = "deny-sign-in"
+	opFetch       = "fetch-code"
+	opSend        = "send-code"
+	opMakeCode    = "make-code"
+	opEnter       = "verify-sign-in"
+	opCombined    = "verify-combined"
+	opProof       = "verify-text-proof"
+	opCancel      = "cancel-sign-in"
+	opAddPhone    = "add-phone"
+	opEditPhone   = "edit-phone"
+	opRemovePhone = "remove-phone"
+	opSendPhone   = "send-phone-code"
+	opVerifyPhone = "verify-phone"
 )
 
 // operation is the command's name in the log.
@@ -118,6 +148,47 @@ func (c *Command) operation() string {
 		return opRemove
 	case c.Verify != nil:
 		return opVerify
+	case c.Resync != nil:
+		return opResync
 	}
-	return opResync
+	return c.signInOperation()
+}
+
+// signInOperation is the name of a command about sign-ins and phones.
+func (c *Command) signInOperation() string {
+	switch {
+	case c.Begin != nil:
+		return opBegin
+	case c.Decide != nil:
+		if c.Decide.Allow {
+			return opAllow
+		}
+		return opDeny
+	case c.Fetch != nil:
+		return opFetch
+	case c.Send != nil:
+		return opSend
+	case c.Enter != nil:
+		switch {
+		case c.Enter.Combined:
+			return opCombined
+		case c.Enter.Proof:
+			return opProof
+		}
+		return opEnter
+	case c.Cancel != nil:
+		return opCancel
+	case c.AddPhone != nil:
+		return opAddPhone
+	case c.EditPhone != nil:
+		if c.EditPhone.Remove {
+			return opRemovePhone
+		}
+		return opEditPhone
+	case c.SendPhone != nil:
+		return opSendPhone
+	case c.VerifyPhone != nil:
+		return opVerifyPhone
+	}
+	return ""
 }

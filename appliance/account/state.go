@@ -29,6 +29,9 @@ type State struct {
 	Attempts    `cbor:"8,keyasint"`
 	Requests    Requests `cbor:"9,keyasint"` // at most MaxRequests
 	Refused     Refused  `cbor:"10,keyasint,omitzero"`
+	SignIns     []SignIn `cbor:"11,keyasint,omitempty"` // oldest first
+	Phones      []Phone  `cbor:"12,keyasint,omitempty"` // in the person's order
+	Channels    Channels `cbor:"13,keyasint,omitzero"`
 }
 
 // Kind is what holds a seed.
@@ -140,7 +143,7 @@ func (s *State) validate() error {
 	v.check(len(s.Credentials) <= MaxCredentials, "credentials", "too many")
 	v.check(len(s.Requests) <= MaxRequests, "requests", "too many")
 	v.check(s.Refused.Since >= 0 && s.Refused.Since <= MaxTime && s.Refused.Entry >= 0 && s.Refused.Count < 1<<32-1, "refused", "out of bounds")
-	v.check(!s.Phantom || len(s.Credentials) == 0 && s.Keys == 0 && s.Created == 0, "phantom", "has what only accounts have")
+	v.check(!s.Phantom || len(s.Credentials) == 0 && len(s.Phones) == 0 && s.Keys == 0 && s.Created == 0, "phantom", "has what only accounts have")
 	for i := range s.Credentials {
 		c := &s.Credentials[i]
 		c.validate(v)
@@ -148,6 +151,17 @@ func (s *State) validate() error {
 		v.check(c.Drift >= -MaxDrift && c.Drift <= MaxDrift, "drift", "out of bounds")
 		v.check(s.index(c.ID) == i, "credential", "its id is there twice")
 	}
+	v.check(len(s.SignIns) <= MaxSignIns, "sign-ins", "too many")
+	for i := range s.SignIns {
+		s.SignIns[i].validate(v)
+		v.check(s.signIn(s.SignIns[i].ID) == i, "sign-in", "its id is there twice")
+	}
+	v.check(len(s.Phones) <= MaxPhones, "phones", "too many")
+	for i := range s.Phones {
+		s.Phones[i].validate(v)
+		v.check(s.phone(s.Phones[i].ID) == i, "phone", "its id is there twice")
+	}
+	s.Channels.validate(v)
 	return errors.Join(v.errs...)
 }
 
@@ -162,6 +176,11 @@ type Policy struct {
 	TellSpent bool `cbor:"3,keyasint,omitempty" json:"tell_spent"`
 	// MaxCredentials is the most that an account may have; 0: DefaultCredentials. At most MaxCredentials of limits.go.
 	MaxCredentials uint8 `cbor:"4,keyasint,omitempty" json:"max_credentials,omitempty"`
+
+	SignInPolicy
+	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
+	// wait. Acts that are nothing without their notice are refused then.
+	NoticesFull bool `cbor:"-" json:"-"`
 }
 
 // Validate reports everything that is wrong with the policy.
@@ -169,7 +188,7 @@ func (p Policy) Validate() error {
 	if p.MaxCredentials > MaxCredentials {
 		return fmt.Errorf("max_credentials: must be at most %d", MaxCredentials)
 	}
-	return nil
+	return p.SignInPolicy.validate()
 }
 
 func (p Policy) maxCredentials() int {
