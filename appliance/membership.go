@@ -35,6 +35,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.repeat(ctx, s.pruneFiles) })
 	group.Go(func() error { return s.repeat(ctx, s.askWitnesses) })
 	group.Go(func() error { return s.signLog(ctx) })
+	group.Go(func() error { return s.deliver(ctx) })
 	err := group.Wait()
 	if ctx.Err() != nil {
 		return nil

@@ -116,39 +116,48 @@ func (s *Service) attempt(
 	ctx context.Context, c Caller, idempotencyKey, name string,
 	evaluate func(*account.State, *account.Command) error,
 ) (Verification, error) {
-	if err := s.usable(); err != nil {
+	result, _, err := s.attemptResult(ctx, c, idempotencyKey, name, evaluate)
+	if err != nil {
 		return Verification{}, err
+	}
+	return s.verification(c, result)
+}
+
+// attemptResult is attempt, for those who need more of the result and the position at which it stands.
+func (s *Service) attemptResult(
+	ctx context.Context, c Caller, idempotencyKey, name string,
+	evaluate func(*account.State, *account.Command) error,
+) (result account.Result, position uint64, err error) {
+	if err := s.usable(); err != nil {
+		return result, 0, err
 	}
 	leave, err := s.gate.enter(ctx, c.Tenant, name)
 	if err != nil {
-		return Verification{}, err
+		return result, 0, err
 	}
 	defer leave()
 	cmd, err := s.command(c, idempotencyKey, name)
 	if err != nil {
-		return Verification{}, err
+		return result, 0, err
 	}
-	var position uint64
 	for range maxEvaluations {
 		state, err := s.stateAt(ctx, position, c.Tenant, name)
 		if err != nil {
-			return Verification{}, err
+			return result, 0, err
 		}
 		cmd.Time = account.Time(s.now().UnixMilli())
 		if err := evaluate(state, cmd); err != nil {
-			return Verification{}, err
+			return result, 0, err
 		}
-		var result account.Result
 		result, position, err = s.proposeAccount(ctx, cmd)
 		if err != nil {
-			return Verification{}, err
+			return result, 0, err
 		}
-		if result.Outcome == account.Stale {
-			continue
+		if result.Outcome != account.Stale {
+			return result, position, nil
 		}
-		return s.verification(c, result)
 	}
-	return Verification{}, refusal(account.Stale)
+	return result, 0, refusal(account.Stale)
 }
 
 // settled says that no module need be asked: the account is locked, or the request was answered before.
@@ -167,6 +176,10 @@ func attemptMACs(cmd *account.Command) uint32 {
 		return cmd.Verify.MACs
 	case cmd.Resync != nil:
 		return cmd.Resync.MACs
+	case cmd.Enter != nil:
+		return cmd.Enter.MACs
+	case cmd.VerifyPhone != nil:
+		return cmd.VerifyPhone.MACs
 	}
 	return 0
 }
@@ -220,6 +233,7 @@ func (s *Service) verification(c Caller, r account.Result) (Verification, error)
 	case account.Accepted:
 		v.Credential = r.Credential
 	case account.Wrong:
+	case account.Ended:
 	case account.Locked:
 		if r.RetryAt != 0 {
 			v.RetryAt = time.UnixMilli(int64(r.RetryAt)).UTC()

@@ -74,7 +74,7 @@ func enter(p Policy, s *State, c *Command) Decision {
 	case !e.Combined && (at < 0 || !s.SignIns[at].Open(n.Time)):
 		a.outcome = Ended // nothing was compared, or what was is of no use: nothing is charged
 		return changed(n, c, a)
-	case e.Combined && s.repeated(e.Repeat, n.Time):
+	case e.Combined && s.Repeated(e.Repeat, n.Time):
 		a.outcome = Wrong
 		return changed(n, c, a)
 	case !e.Evaluated || e.Keys != s.Keys || e.Made != s.Channels.Made || c.Time < s.Time-MaxLag:
@@ -125,9 +125,10 @@ func (s *State) liveCode(signIn string, m LiveCode, now Time) int {
 	return -1
 }
 
-func (s *State) repeated(repeat []byte, now Time) bool {
+// Repeated says whether a text is the one that was refused a moment ago, by its MAC.
+func (s *State) Repeated(repeat []byte, now Time) bool {
 	c := &s.Channels
-	return len(repeat) > 0 && bytes.Equal(repeat, c.Repeat) && now-c.RepeatAt < RepeatFor
+	return len(repeat) > 0 && bytes.Equal(repeat, c.Repeat) && max(now, s.Time)-c.RepeatAt < RepeatFor
 }
 
 // roomFor says whether the account may have one more credential that costs an attempt so much.

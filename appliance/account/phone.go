@@ -210,6 +210,9 @@ func sendPhone(p Policy, s *State, c *Command) Decision {
 	case s.Phones[i].Verified != 0:
 		a.outcome = Exists
 		return changed(n, c, a)
+	case !p.Gateway:
+		a.outcome = RefusedByPolicy
+		return changed(n, c, a)
 	case p.NoticesFull:
 		a.outcome = Full
 		return changed(n, c, a)
@@ -235,7 +238,7 @@ func sendPhone(p Policy, s *State, c *Command) Decision {
 // LivePhoneCode is the number of the code that would verify a pending phone now; 0: none would.
 func (s *State) LivePhoneCode(p Policy, id string, now Time) uint32 {
 	phone := s.Phone(id)
-	if phone == nil || phone.Verified != 0 || phone.Code == 0 || max(now, s.Time)-phone.CodeAt >= p.signInLife() {
+	if phone == nil || s.Phantom || phone.Verified != 0 || phone.Code == 0 || max(now, s.Time)-phone.CodeAt >= p.signInLife() {
 		return 0
 	}
 	return phone.Code

@@ -79,6 +79,9 @@ func send(p Policy, s *State, c *Command) Decision {
 	case !s.SignIns[i].Open(n.Time):
 		a.outcome = Ended
 		return changed(n, c, a)
+	case !p.Gateway:
+		a.outcome = RefusedByPolicy
+		return changed(n, c, a)
 	case p.NoticesFull:
 		a.outcome = Full
 		return changed(n, c, a)

@@ -181,6 +181,8 @@ type Policy struct {
 	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
 	// wait. Acts that are nothing without their notice are refused then.
 	NoticesFull bool `cbor:"-" json:"-"`
+	// Gateway likewise says that there is a gateway, which can send codes.
+	Gateway bool `cbor:"-" json:"-"`
 }
 
 // Validate reports everything that is wrong with the policy.
