@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,9 @@ type API struct {
 	mux            *http.ServeMux
 	document       *huma.OpenAPI
 	inFlight       atomic.Int64
+	waiting        atomic.Int64  // requests that wait for something to happen
+	closing        chan struct{} // closed when the server is to end
+	closeOnce      sync.Once
 	maxInFlight    int64
 	requestTimeout time.Duration
 	readiness      readiness
@@ -74,6 +78,7 @@ func build(c Config, plain bool) (*API, error) {
 	a := &API{
 		service: c.Service, trustDomain: c.TrustDomain, log: c.Log, registry: c.Registry, mux: http.NewServeMux(),
 		maxInFlight: int64(c.MaxInFlight), requestTimeout: c.RequestTimeout, plain: plain,
+		closing: make(chan struct{}),
 	}
 	if a.log == nil {
 		a.log = hclog.NewNullLogger()
@@ -102,6 +107,9 @@ func (a *API) register() error {
 	a.registerAccounts(h)
 	a.registerCredentials(h)
 	a.registerVerifications(h)
+	a.registerSignIns(h)
+	a.registerPhones(h)
+	a.registerNotices(h)
 	a.registerTenants(h)
 	a.registerCluster(h)
 	a.registerMembership(h)
@@ -121,5 +129,8 @@ func (a *API) register() error {
 	a.mux.HandleFunc("/", a.unrouted)
 	return nil
 }
+
+// Close ends the streams, which would otherwise last as long as their readers.
+func (a *API) Close() { a.closeOnce.Do(func() { close(a.closing) }) }
 
 func (a *API) handle(pattern string, h http.Handler) { a.mux.Handle(pattern, a.guard(pattern, h)) }

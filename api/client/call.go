@@ -41,8 +41,9 @@ type call struct {
 	method, path string // path with its query, escaped
 	body         any    // nil: none
 	repeat       repeatable
-	answer       any     // to decode into; nil: none
-	raw          *[]byte // to put an answer into that is not JSON
+	answer       any           // to decode into; nil: none
+	raw          *[]byte       // to put an answer into that is not JSON
+	patience     time.Duration // what a node may take for it beyond the usual
 }
 
 // do sends a call until it is answered, decided on, or out of time.
@@ -156,7 +157,7 @@ func (e *attemptError) Error() string { return e.err.Error() }
 
 // attempt sends a call to one node. It returns nil, an *attemptError, or what the node decided.
 func (c *Client) attempt(ctx context.Context, addr string, k call, body []byte, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout+k.patience)
 	defer cancel()
 	var connected atomic.Bool // from then on the node may have read the request
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
