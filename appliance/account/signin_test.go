@@ -123,15 +123,17 @@ func TestDecisionsThatDontCount(t *testing.T) {
 
 	allow := w.decide("s1", "phone", true)
 	for what, change := range map[string]func(d *Decide){
-		"another sign-in":  func(d *Decide) { d.SignIn = "s2" },
-		"another device":   func(d *Decide) { d.Device = "tablet" },
-		"the opposite":     func(d *Decide) { d.Allow = false },
-		"another time":     func(d *Decide) { d.Time++ },
-		"another byte":     func(d *Decide) { d.Signature = append([]byte{}, d.Signature...); d.Signature[9] ^= 1 },
-		"a byte more":      func(d *Decide) { d.Signature = append(append([]byte{}, d.Signature...), 0) },
-		"a fetch's":        func(d *Decide) { d.Signature = w.fetch("s1", "phone").Fetch.Signature },
-		"nothing signed":   func(d *Decide) { d.Signature = []byte{0} },
-		"another's tenant": func(d *Decide) { d.Signature = w.sign("phone", DecisionMessage("other", "ann", w.state.SignIn("s1"), d)) },
+		"another sign-in": func(d *Decide) { d.SignIn = "s2" },
+		"another device":  func(d *Decide) { d.Device = "tablet" },
+		"the opposite":    func(d *Decide) { d.Allow = false },
+		"another time":    func(d *Decide) { d.Time++ },
+		"another byte":    func(d *Decide) { d.Signature = append([]byte{}, d.Signature...); d.Signature[9] ^= 1 },
+		"a byte more":     func(d *Decide) { d.Signature = append(append([]byte{}, d.Signature...), 0) },
+		"a fetch's":       func(d *Decide) { d.Signature = w.fetch("s1", "phone").Fetch.Signature },
+		"nothing signed":  func(d *Decide) { d.Signature = []byte{0} },
+		"another's tenant": func(d *Decide) {
+			d.Signature = w.sign("phone", DecisionMessage("other", "ann", w.state.SignIn("s1"), d))
+		},
 	} {
 		c, d := *allow, *allow.Decide
 		change(&d)

@@ -41,7 +41,7 @@ type world struct {
 	entries   []string // encoded, in order
 	notices   []Notice
 	keys      map[string]*ecdsa.PrivateKey // of devices that were enrolled with one
-	coalesced uint32   // attempts that wait for an entry to be counted in
+	coalesced uint32                       // attempts that wait for an entry to be counted in
 	now       Time
 	salts     uint64
 }
