@@ -395,6 +395,9 @@ func TestCombined(t *testing.T) {
 		w.want(Wrong, c)
 		w.now += second
 	}
+	if w.state.Refused != (Refused{Count: 50}) || w.logged(`"coalesced":50`) {
+		t.Errorf("the same text 50 times is kept as %+v", w.state.Refused)
+	}
 	if w.state.Failures != 1 {
 		t.Errorf("the same text is charged %d times", w.state.Failures)
 	}
@@ -403,6 +406,9 @@ func TestCombined(t *testing.T) {
 	right.Enter.Matches = []Match{w.current("phone")}
 	w.want(Wrong, right)
 	w.want(Wrong, repeat(two))
+	if !w.logged(`"coalesced":51`, `"macs":8`) { // its own four, and those of the right one
+		t.Errorf("the next entry is %s", w.entries[len(w.entries)-1])
+	}
 	w.want(Wrong, repeat(one))
 	if w.state.Failures != 3 {
 		t.Errorf("other texts are charged %d times", w.state.Failures)
@@ -547,5 +553,28 @@ func TestPurposes(t *testing.T) {
 	}
 	if ParsePurpose("invalid") != InvalidPurpose || ParsePurpose("") != InvalidPurpose || !strings.HasPrefix(Purpose(99).String(), "invalid") {
 		t.Error("a purpose that is none has a name")
+	}
+}
+
+// TestCodeMessage: what codes are made of, byte by byte. It must never change: codes that are on their way would die.
+func TestCodeMessage(t *testing.T) {
+	for want, got := range map[string][]byte{
+		"7374726f6e67726f6f6d2f636f64652f7631344ab54117c0bd8b0d94e76f536d29e969766065e4208fd5dad631553bf309e7": CodeMessage("acme", "ann", "s1", PhoneChannel("p1"), 9),
+		"7374726f6e67726f6f6d2f636f64652f76316d3699a33ecb2e47d291822360f466996a8a3252b12b3a3be1d0f6938eff0542": CodeMessage("acme", "ann", "", PhoneChannel("p1"), 9),
+	} {
+		if fmt.Sprintf("%x", got) != want {
+			t.Errorf("got %x, want %s", got, want)
+		}
+	}
+	seen := map[string]bool{}
+	for _, m := range [][]byte{
+		CodeMessage("acme", "ann", "s1", PhoneChannel("p1"), 9), CodeMessage("acm", "eann", "s1", PhoneChannel("p1"), 9),
+		CodeMessage("acme", "ann", "s1", DeviceChannel("p1"), 9), CodeMessage("acme", "ann", "s1", PhoneChannel("p1"), 10),
+		CodeMessage("acme", "ann", "s1phone", "/p1", 9), CodeMessage("acme", "ann", "", PhoneChannel("p1"), 9),
+	} {
+		if seen[string(m)] || len(m) != len(codeDomain)+32 {
+			t.Errorf("%x is made of two codes, or is of another length", m)
+		}
+		seen[string(m)] = true
 	}
 }

@@ -197,6 +197,10 @@ func TestS2_TheCodeCanBeHadAgain(t *testing.T) {
 	}
 	r.do(t, 0, http.MethodDelete, "/v1/accounts/"+account+"/devices/"+p.signIn.Device, nil, nil)
 	for node := range r.nodes() {
+		// PEERS.md 22.
+		if status := r.status(t, node, http.MethodPost, signInPath(account, s, "codes", p.signIn.Device), fetch(p)); status != http.StatusNotFound {
+			t.Errorf("node %d: a removed device is answered %d", node, status)
+		}
 		if e := r.enter(t, node, account, s, code); e.Outcome != wire.Wrong {
 			t.Errorf("node %d: the code of a removed device: %+v", node, e)
 		}
@@ -597,5 +601,74 @@ func TestS1_AnotherTenantIsAnotherWorld(t *testing.T) {
 	}
 	if d := r.decide(t, 1, account, s, p.decision(t, s, true)); p.read(t, s, d.Code) == "" {
 		t.Error("the sign-in was disturbed")
+	}
+}
+
+// TestS1_S5_ANewLeaderForEveryStep: the worked example, with the leader killed between each two steps. Same end; no notice
+// is lost, and none comes out of order.
+func TestS1_S5_ANewLeaderForEveryStep(t *testing.T) {
+	r := power(t)
+	o := withOutside(t, r)
+	account, p := r.person(t)
+	next := 0
+	depose := func() {
+		t.Helper()
+		leader := r.leader(t)
+		r.kill(t, leader)
+		r.newLeader(t, leader)
+		r.powerOn(t, leader)
+		r.ready(t)
+		next = (next + 1) % 3
+	}
+	phone := r.trustPhone(t, o, account, number())
+	depose()
+	s := r.begin(t, next, account)
+	depose()
+	decided := r.decide(t, next, account, s, p.decision(t, s, true))
+	code := p.read(t, s, decided.Code)
+	depose()
+	var sent wire.Sending
+	r.do(t, next, http.MethodPost, signInPath(account, s, "codes"), wire.SendCodeRequest{Phone: phone.ID, Channel: "text"}, &sent)
+	if sent.Outcome != wire.Sent {
+		t.Fatalf("sending: %+v", sent)
+	}
+	depose()
+	text := codeOf(t, o.gateway.await(t, account, func(g received) bool { return g.job.SignIn == s.ID }).job)
+	if e := r.enter(t, next, account, s, otherThan(code, text)); e.Outcome != wire.Wrong {
+		t.Errorf("a wrong code: %+v", e)
+	}
+	depose()
+	key, err := kit.NewKey()
+	check(t, err)
+	var e wire.Entered
+	r.do(t, next, http.MethodPost, signInPath(account, s, "verifications"), map[string]any{
+		"code": code, "new_device": wire.DeviceRequest{PublicKey: key.Public(), Name: "Mac"},
+	}, &e)
+	if e.Outcome != wire.Accepted || e.NewDevice == nil {
+		t.Fatalf("entered: %+v", e)
+	}
+	mac := hold(t, key, *e.NewDevice)
+	depose()
+	for node := range r.nodes() {
+		for _, c := range []string{code, text} {
+			if again := r.enter(t, node, account, s, c); again.Outcome != wire.Ended {
+				t.Errorf("node %d: a code again: %+v", node, again)
+			}
+		}
+	}
+	shown, _ := mac.seed.Code(time.Now())
+	if v := r.verify(t, next, account, shown, ""); v.Outcome != wire.Accepted {
+		t.Errorf("the computer's own code: %+v", v)
+	}
+	o.frontend.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeDeviceAdded && g.data.Name == "Mac" })
+	var kinds []string
+	for _, g := range o.frontend.of(account) {
+		kinds = append(kinds, g.notice.Type)
+	}
+	want := []string{
+		wire.NoticeDeviceAdded, wire.NoticePhoneAdded, wire.NoticeBegun, wire.NoticeAllowed, wire.NoticeVerified, wire.NoticeDeviceAdded,
+	}
+	if !slices.Equal(kinds, want) {
+		t.Errorf("told: %v, want %v", kinds, want)
 	}
 }
