@@ -65,6 +65,7 @@ type API struct {
 	patience       time.Duration   // with a client that doesn't read its stream
 	ending         context.Context // ends streams, which would hold up the server's end
 	end            context.CancelFunc
+	waiting        atomic.Int64 // requests that wait for something to happen
 	maxInFlight    int64
 	requestTimeout time.Duration
 	readiness      readiness
@@ -112,6 +113,9 @@ func (a *API) register() error {
 	a.registerCredentials(h)
 	a.registerVerifications(h)
 	a.registerAppPasswords(h)
+	a.registerSignIns(h)
+	a.registerPhones(h)
+	a.registerNotices(h)
 	a.registerTenants(h)
 	a.registerCluster(h)
 	a.registerMembership(h)
@@ -136,5 +140,8 @@ func (a *API) register() error {
 	a.mux.HandleFunc("/", a.unrouted)
 	return nil
 }
+
+// Close ends the streams, which would otherwise last as long as their readers.
+func (a *API) Close() { a.end() }
 
 func (a *API) handle(pattern string, h http.Handler) { a.mux.Handle(pattern, a.guard(pattern, h)) }

@@ -45,6 +45,8 @@ func outcomeName(o account.Outcome) string {
 		return wire.Expired
 	case account.Locked:
 		return wire.Locked
+	case account.Ended:
+		return wire.Ended
 	}
 	return ""
 }

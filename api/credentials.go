@@ -72,20 +72,28 @@ func (a *API) enrolDevice(ctx context.Context, in *struct {
 	if err := checkTexts("name", r.Name, "model", r.Model, "serial", r.Serial, "platform", r.Platform, "system_version", r.SystemVersion); err != nil {
 		return nil, failed(ctx, err)
 	}
-	d, err := a.service.EnrolDevice(ctx, e.caller, e.idempotencyKey, in.Account, appliance.DeviceRequest{
-		PublicKey: r.PublicKey, Name: r.Name, Model: r.Model, Serial: r.Serial, Platform: r.Platform, SystemVersion: r.SystemVersion,
-	})
+	d, err := a.service.EnrolDevice(ctx, e.caller, e.idempotencyKey, in.Account, applianceDevice(r))
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
-	return &struct{ Body wire.EnrolledDevice }{wire.EnrolledDevice{
+	return &struct{ Body wire.EnrolledDevice }{wireEnrolled(d)}, nil
+}
+
+func applianceDevice(r wire.DeviceRequest) appliance.DeviceRequest {
+	return appliance.DeviceRequest{
+		PublicKey: r.PublicKey, Name: r.Name, Model: r.Model, Serial: r.Serial, Platform: r.Platform, SystemVersion: r.SystemVersion,
+	}
+}
+
+func wireEnrolled(d appliance.EnrolledDevice) wire.EnrolledDevice {
+	return wire.EnrolledDevice{
 		Device:   wireCredential(d.CredentialInfo),
 		Envelope: wire.Envelope{Ephemeral: d.Envelope.Ephemeral, Wrapped: d.Envelope.Wrapped},
 		Binding: wire.Binding{
 			Tenant: d.Binding.Tenant, Account: d.Binding.Account, Credential: d.Binding.Credential, Version: d.Binding.Version,
 		},
 		Entry: d.Entry,
-	}}, nil
+	}
 }
 
 func (a *API) addAuthenticator(ctx context.Context, in *struct {

@@ -42,6 +42,17 @@ type scripted struct {
 	attempt     appliance.AppPasswordAttempt
 	newPassword appliance.NewAppPassword
 	revoked     string
+
+	begun    appliance.BeginRequest
+	decision appliance.DecisionRequest
+	send     appliance.SendRequest
+	sending  appliance.Sending
+	enter    appliance.EnterRequest
+	phone    appliance.PhoneRequest
+	notices  []appliance.NoticeEvent
+	after    *uint64
+	stay     bool // the stream does not end by itself
+	deadline time.Time
 }
 
 func (s *scripted) note(method string, c appliance.Caller, key, account string) {

@@ -114,10 +114,25 @@ func (a *API) guard(pattern string, next http.Handler) http.Handler {
 	}
 	lean := pattern == verifyRoute && !a.plain
 	limited := !unlimited[pattern]
+	timeout, waits := patient[pattern]
+	if !waits {
+		timeout = a.requestTimeout
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := exchangeOf(r.Context())
 		e.route = pattern
-		if limited {
+		if waits {
+			if a.waiting.Add(1) > maxPatient {
+				a.waiting.Add(-1)
+				a.fail(w, r, errOverloaded)
+				return
+			}
+			defer a.waiting.Add(-1)
+			// What bounds other requests would end these. Not every ResponseWriter has deadlines; a server's has.
+			control := http.NewResponseController(w)
+			_ = control.SetReadDeadline(time.Time{})
+			_ = control.SetWriteDeadline(time.Now().Add(timeout + writeTimeout))
+		} else if limited {
 			if a.inFlight.Add(1) > a.maxInFlight {
 				a.inFlight.Add(-1)
 				a.fail(w, r, errOverloaded)
@@ -150,11 +165,10 @@ func (a *API) guard(pattern string, next http.Handler) http.Handler {
 				}
 			}
 		}
-		if endless[pattern] {
-			next.ServeHTTP(w, r)
-			return
+		ctx, cancel := r.Context(), context.CancelFunc(func() {})
+		if timeout > 0 {
+			ctx, cancel = context.WithTimeout(ctx, timeout)
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), a.requestTimeout)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

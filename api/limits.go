@@ -29,6 +29,7 @@ const (
 
 	maxStreams        = 256 // of one HTTP/2 connection
 	maxInFlight       = 1024
+	maxPatient        = 4096 // requests of routes that wait, streams among them
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second // of a whole request
 	writeTimeout      = 30 * time.Second // of a whole answer, its computation included
@@ -74,7 +75,7 @@ func checkPathValues(r *http.Request) error {
 	if v := r.PathValue("tenant"); v != "" && !validName(v) {
 		return invalid("tenant", "must be 1 to 64 characters from a-z, 0-9, dot, hyphen and underscore")
 	}
-	for _, name := range [...]string{"device", "authenticator", "id"} {
+	for _, name := range [...]string{"device", "authenticator", "id", "sign_in", "phone"} {
 		if v := r.PathValue(name); v != "" && !validID(v) {
 			return invalid(name, idRule)
 		}

@@ -70,7 +70,7 @@ func (m *metrics) observe(e *exchange, took time.Duration) {
 		m.requests.WithLabelValues("none", outcome).Inc()
 		return
 	}
-	if !endless[e.route] {
+	if _, waits := patient[e.route]; !waits {
 		r.seconds.Observe(took.Seconds())
 	}
 	if c := r.outcomes[outcome]; c != nil {
@@ -111,6 +111,8 @@ var (
 	logMissing       = desc("log_missing_entries", "Entries of the key-usage log that this node has still to fetch from others.")
 	logStreams       = desc("log_streams", "Clients that follow the key-usage log on this node.")
 	clockOffset      = desc("clock_offset_seconds", "This node's clock against its peers' median.")
+	noticesWaiting   = desc("notices_waiting", "Notices that wait to be delivered, of all tenants.")
+	noticesLost      = desc("notices_lost_total", "Notices that were dropped, because too many waited.")
 	inFlight         = desc("api_in_flight_requests", "Requests under way.")
 )
 
@@ -118,6 +120,7 @@ func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		moduleReady, moduleSessions, moduleInUse, moduleWaiting, moduleResident, moduleHits, moduleMisses, moduleEvictions,
 		moduleRecoveries, raftTerm, raftApplied, raftLeader, raftMembers, logSize, logSigned, logMissing, logStreams, clockOffset, inFlight,
+		noticesWaiting, noticesLost,
 	} {
 		ch <- d
 	}
@@ -153,6 +156,8 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(logSize, float64(s.LogSize))
 	gauge(logSigned, float64(s.LogSigned))
 	gauge(logMissing, float64(s.LogMissing))
+	gauge(noticesWaiting, float64(s.NoticesWaiting))
+	count(noticesLost, s.NoticesLost)
 	gauge(clockOffset, s.Clock.Seconds())
 }
 

@@ -21,9 +21,21 @@ var bodies = map[string]string{
 	verifyRoute: `{"code":"123456"}`,
 	"POST /v1/accounts/{account}/app-passwords": `{"label":"Mail"}`,
 	verifyAppPasswordRoute:                      `{"password":"abcd-efgh-ijkm-npqr"}`,
-	"PUT /v1/tenants/{tenant}/policy":           `{"allow_import":true}`,
-	"POST /v1/clients":                          `{"public_key":"AAAA","role":"auditor","name":"a"}`,
-	"POST /v1/join-tokens":                      `{}`,
+
+	"POST /v1/accounts/{account}/sign-ins":                          `{"device":{"model":"Mac"},"address":"203.0.113.7"}`,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/decisions":      `{"device":"d1","decision":"allow","time_ms":1,"signature":"AAAA"}`,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/codes":          `{"phone":"p1","channel":"text"}`,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/codes/{device}": `{"time_ms":1,"signature":"AAAA"}`,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/verifications":  `{"code":"123456"}`,
+	"POST /v1/accounts/{account}/combined-verifications":            `{"text":"password123456"}`,
+	"POST /v1/accounts/{account}/phones":                            `{"number":"+14155550132"}`,
+	"PUT /v1/accounts/{account}/phones/{phone}":                     `{"label":"Mum"}`,
+	"POST /v1/accounts/{account}/phones/{phone}/codes":              `{"channel":"voice"}`,
+	"POST /v1/accounts/{account}/phones/{phone}/verifications":      `{"code":"123456"}`,
+	"PUT /v1/tenants/{tenant}/webhooks/{destination}":               `{"url":"https://push.example"}`,
+	"PUT /v1/tenants/{tenant}/policy":                               `{"allow_import":true}`,
+	"POST /v1/clients":                                              `{"public_key":"AAAA","role":"auditor","name":"a"}`,
+	"POST /v1/join-tokens":                                          `{}`,
 	"POST /v1/join": `{"token":"t","node_id":"n2","cluster_addr":"h:1","api_addr":"h:2","identity_key":"AAAA",` +
 		`"log_key":"AAAA","transport_key":"AAAA","module_serial":"1","module_details":"d"}`,
 	"PUT /v1/log/retention": `{"keep_days":30}`,
@@ -36,12 +48,14 @@ var bodies = map[string]string{
 var queries = map[string]string{"GET /v1/log/proofs": "?entry=3"}
 
 var fill = strings.NewReplacer("{account}", "alice", "{device}", "d1", "{authenticator}", "a1", "{tenant}", "acme", "{id}", "n3",
-	"{tree}", "2026", "{path...}", "0/000", "{entry}", "3")
+	"{tree}", "2026", "{path...}", "0/000", "{entry}", "3",
+	"{sign_in}", "s1", "{phone}", "p1", "{destination}", "gateway")
 
 func well() *scripted {
 	return &scripted{
-		answer: appliance.Verification{Outcome: account.Accepted},
-		made:   appliance.NewAuthenticator{URI: hsm.NewSecret([]byte("otpauth://x"))},
+		answer:  appliance.Verification{Outcome: account.Accepted},
+		sending: appliance.Sending{Outcome: account.Done},
+		made:    appliance.NewAuthenticator{URI: hsm.NewSecret([]byte("otpauth://x"))},
 	}
 }
 
@@ -65,6 +79,26 @@ func TestRoles(t *testing.T) {
 		"DELETE /v1/accounts/{account}/app-passwords":                                   {asFrontend},
 		"DELETE /v1/accounts/{account}/app-passwords/{id}":                              {asFrontend},
 		"POST /v1/accounts/{account}/app-passwords/verifications":                       {asFrontend},
+		"POST /v1/accounts/{account}/sign-ins":                                          {asFrontend},
+		"GET /v1/accounts/{account}/sign-ins":                                           {asFrontend, asHelpdesk},
+		"GET /v1/accounts/{account}/sign-ins/{sign_in}":                                 {asFrontend, asHelpdesk},
+		"DELETE /v1/accounts/{account}/sign-ins/{sign_in}":                              {asFrontend},
+		"POST /v1/accounts/{account}/sign-ins/{sign_in}/decisions":                      {asFrontend},
+		"POST /v1/accounts/{account}/sign-ins/{sign_in}/codes":                          {asFrontend},
+		"POST /v1/accounts/{account}/sign-ins/{sign_in}/codes/{device}":                 {asFrontend},
+		"POST /v1/accounts/{account}/sign-ins/{sign_in}/verifications":                  {asFrontend},
+		"POST /v1/accounts/{account}/combined-verifications":                            {asFrontend},
+		"POST /v1/accounts/{account}/phones":                                            {asFrontend},
+		"GET /v1/accounts/{account}/phones":                                             {asFrontend, asHelpdesk},
+		"PUT /v1/accounts/{account}/phones/{phone}":                                     {asFrontend},
+		"DELETE /v1/accounts/{account}/phones/{phone}":                                  {asFrontend},
+		"POST /v1/accounts/{account}/phones/{phone}/codes":                              {asFrontend},
+		"POST /v1/accounts/{account}/phones/{phone}/verifications":                      {asFrontend},
+		"GET /v1/notices/stream":                                                        {asFrontend},
+		"GET /v1/tenants/{tenant}/notices":                                              {asOperator, asAuditor},
+		"GET /v1/tenants/{tenant}/webhooks":                                             {asOperator, asAuditor},
+		"PUT /v1/tenants/{tenant}/webhooks/{destination}":                               {asOperator},
+		"DELETE /v1/tenants/{tenant}/webhooks/{destination}":                            {asOperator},
 		"GET /v1/tenants/{tenant}/policy":                                               {asOperator, asAuditor},
 		"PUT /v1/tenants/{tenant}/policy":                                               {asOperator},
 		"GET /v1/accounts/{account}/receipts/{entry}":                                   {asFrontend},

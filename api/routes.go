@@ -1,6 +1,10 @@
 package api
 
-import "strongroom.internal/appliance"
+import (
+	"time"
+
+	"strongroom.internal/appliance"
+)
 
 // roles is a set of roles.
 type roles uint8
@@ -60,6 +64,29 @@ var access = map[string]roles{
 	"DELETE /v1/accounts/{account}/app-passwords/{id}": frontend,
 	verifyAppPasswordRoute:                             frontend,
 
+	"POST /v1/accounts/{account}/sign-ins":                          frontend,
+	"GET /v1/accounts/{account}/sign-ins":                           frontend | helpdesk,
+	waitRoute:                                                       frontend | helpdesk,
+	"DELETE /v1/accounts/{account}/sign-ins/{sign_in}":              frontend,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/decisions":      frontend,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/codes":          frontend,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/codes/{device}": frontend,
+	"POST /v1/accounts/{account}/sign-ins/{sign_in}/verifications":  frontend,
+	"POST /v1/accounts/{account}/combined-verifications":            frontend,
+
+	"POST /v1/accounts/{account}/phones":                       frontend,
+	"GET /v1/accounts/{account}/phones":                        frontend | helpdesk,
+	"PUT /v1/accounts/{account}/phones/{phone}":                frontend,
+	"DELETE /v1/accounts/{account}/phones/{phone}":             frontend,
+	"POST /v1/accounts/{account}/phones/{phone}/codes":         frontend,
+	"POST /v1/accounts/{account}/phones/{phone}/verifications": frontend,
+
+	noticesRoute:                                         frontend,
+	"GET /v1/tenants/{tenant}/notices":                   operator | auditor,
+	"GET /v1/tenants/{tenant}/webhooks":                  operator | auditor,
+	"PUT /v1/tenants/{tenant}/webhooks/{destination}":    operator,
+	"DELETE /v1/tenants/{tenant}/webhooks/{destination}": operator,
+
 	"GET /v1/tenants/{tenant}/policy": operator | auditor,
 	"PUT /v1/tenants/{tenant}/policy": operator,
 
@@ -92,9 +119,9 @@ var access = map[string]roles{
 	"GET /docs":         anyRole,
 }
 
-// unlimited are answered however many requests are under way, so that a busy node is not taken for a dead one. Streams
-// have a bound of their own.
-var unlimited = map[string]bool{"GET /livez": true, "GET /readyz": true, "GET /metrics": true, streamRoute: true}
+// patient are routes that wait for something to happen: they have time of their own, and are not counted as under way.
+// A stream has no end.
+var patient = map[string]time.Duration{waitRoute: (maxSignInWait + 5) * time.Second, noticesRoute: 0, streamRoute: 0}
 
-// endless are answered for as long as the client likes.
-var endless = map[string]bool{streamRoute: true}
+// unlimited are answered however many requests are under way, so that a busy node is not taken for a dead one.
+var unlimited = map[string]bool{"GET /livez": true, "GET /readyz": true, "GET /metrics": true}

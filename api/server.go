@@ -50,6 +50,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 		group.Go(func() error {
 			<-ctx.Done()
+			s.API.Close()
 			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 			defer cancel()
 			if err := server.Shutdown(grace); err != nil {

@@ -5,22 +5,49 @@ import (
 	"time"
 
 	"strongroom.internal/appliance"
+	"strongroom.internal/appliance/account"
 	"strongroom.internal/appliance/audit"
+	"strongroom.internal/appliance/otp"
+	"strongroom.internal/hsm"
 )
 
 // Service is the use cases, as appliance.Service has them. Errors are those of package appliance; whatever else comes is
 // taken for a defect. An implementation has committed what it answers with, and is safe for concurrent use.
 type Service interface {
-	PutAccount(ctx context.Context, c appliance.Caller, idempotencyKey, account string) (info appliance.AccountInfo, created bool, err error)
-	Account(ctx context.Context, c appliance.Caller, account string) (appliance.AccountInfo, error)
-	DeleteAccount(ctx context.Context, c appliance.Caller, idempotencyKey, account string) error
+	PutAccount(ctx context.Context, c appliance.Caller, idempotencyKey, name string) (info appliance.AccountInfo, created bool, err error)
+	Account(ctx context.Context, c appliance.Caller, name string) (appliance.AccountInfo, error)
+	DeleteAccount(ctx context.Context, c appliance.Caller, idempotencyKey, name string) error
 
-	EnrolDevice(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.DeviceRequest) (appliance.EnrolledDevice, error)
-	AddAuthenticator(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.AuthenticatorRequest) (appliance.NewAuthenticator, error)
-	RemoveCredential(ctx context.Context, c appliance.Caller, idempotencyKey, account, credential string) error
+	EnrolDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.DeviceRequest) (appliance.EnrolledDevice, error)
+	AddAuthenticator(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.AuthenticatorRequest) (appliance.NewAuthenticator, error)
+	RemoveCredential(ctx context.Context, c appliance.Caller, idempotencyKey, name, credential string) error
 
-	Verify(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.VerifyRequest) (appliance.Verification, error)
-	Resynchronise(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.ResyncRequest) (appliance.Verification, error)
+	Verify(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.VerifyRequest) (appliance.Verification, error)
+	Resynchronise(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.ResyncRequest) (appliance.Verification, error)
+
+	BeginSignIn(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.BeginRequest) (appliance.SignInInfo, error)
+	SignIn(ctx context.Context, c appliance.Caller, name, signIn string) (appliance.SignInInfo, error)
+	AwaitSignIn(ctx context.Context, c appliance.Caller, name, signIn string, was account.SignInState) (appliance.SignInInfo, error)
+	SignIns(ctx context.Context, c appliance.Caller, name string) ([]appliance.SignInInfo, error)
+	CancelSignIn(ctx context.Context, c appliance.Caller, idempotencyKey, name, signIn string) error
+	DecideSignIn(ctx context.Context, c appliance.Caller, idempotencyKey, name, signIn string, r appliance.DecisionRequest) (appliance.Decided, error)
+	FetchCode(ctx context.Context, c appliance.Caller, name, signIn string, r appliance.DecisionRequest) (appliance.SealedCode, error)
+	SendCode(ctx context.Context, c appliance.Caller, idempotencyKey, name, signIn string, r appliance.SendRequest) (appliance.Sending, error)
+	VerifySignIn(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.EnterRequest) (appliance.Entered, error)
+	VerifyCombined(ctx context.Context, c appliance.Caller, idempotencyKey, name string, text *hsm.Secret) (appliance.Combined, error)
+
+	AddPhone(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.PhoneRequest) (appliance.PhoneInfo, error)
+	Phones(ctx context.Context, c appliance.Caller, name string) ([]appliance.PhoneInfo, error)
+	ChangePhone(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone string, r appliance.PhoneChange) (appliance.PhoneInfo, error)
+	RemovePhone(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone, signIn string) error
+	SendPhoneCode(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone string, voice bool) (appliance.Sending, error)
+	VerifyPhone(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone string, code otp.Code) (appliance.Verification, error)
+
+	Notices(ctx context.Context, c appliance.Caller, after *uint64, missed func() error, fn func(appliance.NoticeEvent) error) error
+	Webhooks(ctx context.Context, c appliance.Caller, tenant string) ([]appliance.Webhook, error)
+	SetWebhook(ctx context.Context, c appliance.Caller, tenant, destination, url string, secret *hsm.Secret) (appliance.Webhook, error)
+	RemoveWebhook(ctx context.Context, c appliance.Caller, tenant, destination string) error
+	Outboxes(ctx context.Context, c appliance.Caller, tenant string) (list []appliance.Outbox, lost uint64, err error)
 
 	CreateAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.AppPasswordRequest) (appliance.NewAppPassword, error)
 	AppPasswords(ctx context.Context, c appliance.Caller, account string) ([]appliance.AppPasswordInfo, error)
@@ -42,7 +69,7 @@ type Service interface {
 	LogNews(ctx context.Context, index, signed int64) error
 	SearchLog(ctx context.Context, q appliance.LogQuery) (appliance.LogPage, error)
 	LogReceipt(ctx context.Context, index int64) ([]byte, error)
-	AccountReceipt(ctx context.Context, c appliance.Caller, account string, index int64) ([]byte, error)
+	AccountReceipt(ctx context.Context, c appliance.Caller, name string, index int64) ([]byte, error)
 
 	LogRetention(ctx context.Context) (appliance.Retention, error)
 	SetLogRetention(ctx context.Context, c appliance.Caller, r appliance.Retention) error

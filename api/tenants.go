@@ -8,6 +8,7 @@ import (
 
 	"strongroom.internal/api/wire"
 	"strongroom.internal/appliance"
+	"strongroom.internal/appliance/account"
 )
 
 type (
@@ -48,6 +49,9 @@ func wirePolicy(p appliance.Policy) wire.Policy {
 	return wire.Policy{
 		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: int(p.MaxCredentials),
 		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: int(p.MaxAppPasswords),
+		SignInMinutes: int(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: int(p.SendsPerSignIn),
+		SendsPerPhone: int(p.SendsPerPhone), SendsPerAccount: int(p.SendsPerAccount), SendCooldownSeconds: int(p.CooldownSeconds),
+		StepUpMinutes: int(p.StepUpMinutes),
 	}
 }
 
@@ -55,5 +59,10 @@ func appliancePolicy(p wire.Policy) appliance.Policy {
 	return appliance.Policy{
 		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: uint8(p.MaxCredentials),
 		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: uint8(p.MaxAppPasswords),
+		SignInPolicy: account.SignInPolicy{
+			SignInMinutes: uint8(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: uint8(p.SendsPerSignIn),
+			SendsPerPhone: uint8(p.SendsPerPhone), SendsPerAccount: uint8(p.SendsPerAccount),
+			CooldownSeconds: uint16(p.SendCooldownSeconds), StepUpMinutes: uint16(p.StepUpMinutes),
+		},
 	}
 }

@@ -206,14 +206,17 @@ type ClusterStatus struct {
 	Members   []Member
 	LogSize   int64 // entries in all trees
 
-	LogTree    string    // that grows
-	LogRoot    [32]byte  // its root
-	LogSigned  int64     // entries, in all trees, up to which a checkpoint counts
-	LogMissing int64     // entries that this node has still to fetch from others
-	Module     hsm.State // of this node
-	Info       hsm.Info
-	Clock      time.Duration // this node's offset from its peers' median
-	Version    string
+	LogTree    string   // that grows
+	LogRoot    [32]byte // its root
+	LogSigned  int64    // entries, in all trees, up to which a checkpoint counts
+	LogMissing int64    // entries that this node has still to fetch from others
+
+	NoticesWaiting int       // to be delivered, of all tenants
+	NoticesLost    uint64    // dropped, because too many waited
+	Module         hsm.State // of this node
+	Info           hsm.Info
+	Clock          time.Duration // this node's offset from its peers' median
+	Version        string
 }
 
 // Check is one line of readiness.
@@ -224,12 +227,19 @@ type Check struct {
 
 // Errors of the use cases. Whatever is none of these, nor ErrUnavailable, is a defect.
 var (
-	ErrNotFound = errors.New("not found")
-	ErrExists   = errors.New("exists already")
-	ErrPolicy   = errors.New("the tenant's policy forbids it")
-	ErrTooMany  = errors.New("a limit is reached")
-	ErrConflict = errors.New("this Idempotency-Key was used for another request")
-	ErrToken    = errors.New("the join token is unknown, used or expired")
+	ErrNotFound    = errors.New("not found")
+	ErrExists      = errors.New("exists already")
+	ErrPolicy      = errors.New("the tenant's policy forbids it")
+	ErrTooMany     = errors.New("a limit is reached")
+	ErrConflict    = errors.New("this Idempotency-Key was used for another request")
+	ErrEnded       = errors.New("the sign-in is over")
+	ErrSignature   = errors.New("the signature is not the device's over what was to be signed")
+	ErrNotEligible = errors.New("this device may not do that")
+	ErrLastPhone   = errors.New("one verified phone must remain")
+	ErrStepUp      = errors.New("it needs a second factor that was proved of late")
+	ErrNoticesFull = errors.New("too many notices wait to be delivered")
+
+	ErrToken = errors.New("the join token is unknown, used or expired")
 
 	// ErrUnavailable: this node can't do it now and nothing was done; another node may. The module is gone, there is no
 	// quorum, the clock is off, or too much waits.

@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
-	"fmt"
 
 	"strongroom.internal/appliance/account"
 	"strongroom.internal/appliance/otp"
@@ -24,39 +23,41 @@ func (s *Service) EnrolDevice(
 	if err := s.usable(); err != nil {
 		return EnrolledDevice{}, err
 	}
-	key, recipient, err := parseDeviceKey(r.PublicKey)
+	credential, err := s.prepareDevice(ctx, c.Tenant, name, r)
 	if err != nil {
 		return EnrolledDevice{}, err
 	}
-	id, err := s.newID()
+	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, credential, account.SealedDoor)
 	if err != nil {
 		return EnrolledDevice{}, err
+	}
+	return enrolledDevice(c.Tenant, name, enrolled, entry)
+}
+
+// prepareDevice makes what a device is enrolled with: a seed, sealed twice, and a certificate.
+func (s *Service) prepareDevice(ctx context.Context, tenant, name string, r DeviceRequest) (account.Credential, error) {
+	key, recipient, err := parseDeviceKey(r.PublicKey)
+	if err != nil {
+		return account.Credential{}, err
+	}
+	id, err := s.newID()
+	if err != nil {
+		return account.Credential{}, err
 	}
 	credential := account.Credential{
 		ID: id, Kind: account.Device, Params: deviceParams, SeedVersion: 1, PublicKey: r.PublicKey,
 		Name: r.Name, Model: r.Model, Serial: r.Serial, Platform: r.Platform, SystemVersion: r.SystemVersion,
 	}
-	sealed, envelope, err := s.pool.GenerateSeed(ctx, binding(c.Tenant, name, &credential), hsm.SHA1, recipient)
+	sealed, envelope, err := s.pool.GenerateSeed(ctx, binding(tenant, name, &credential), hsm.SHA1, recipient)
 	if err != nil {
-		return EnrolledDevice{}, moduleError("making a seed", err)
+		return account.Credential{}, moduleError("making a seed", err)
 	}
-	if credential.Certificate, err = s.certifyDevice(ctx, c.Tenant, id, key); err != nil {
-		return EnrolledDevice{}, err
+	if credential.Certificate, err = s.certifyDevice(ctx, tenant, id, key); err != nil {
+		return account.Credential{}, err
 	}
 	credential.Seed, credential.KeyVersion = mustEncode(sealed), sealed.KeyVersion
 	credential.Envelope = mustEncode(envelope)
-
-	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, credential, account.SealedDoor)
-	if err != nil {
-		return EnrolledDevice{}, err
-	}
-	answer := EnrolledDevice{
-		CredentialInfo: credentialInfo(enrolled), Binding: binding(c.Tenant, name, enrolled), Entry: entry,
-	}
-	if err := decode(enrolled.Envelope, &answer.Envelope); err != nil {
-		return EnrolledDevice{}, fmt.Errorf("decoding the envelope of %s: %w", enrolled.ID, err)
-	}
-	return answer, nil
+	return credential, nil
 }
 
 // enrol commits a credential. It returns the one that counts: with a repeated request that is the first one's.

@@ -36,6 +36,8 @@ type estate struct {
 	Retention *setRetention `cbor:"19,keyasint,omitempty"`
 	Archived  *setArchived  `cbor:"20,keyasint,omitempty"`
 	Prune     *prune        `cbor:"21,keyasint,omitempty"`
+
+	SetWebhook *setWebhook `cbor:"30,keyasint,omitempty"`
 }
 
 // found is the first command of a cluster's life.
@@ -203,6 +205,8 @@ func (c *estate) decide(tx cluster.Tx) (estateDecision, error) {
 		return c.Archived.decide(tx, c.Time)
 	case c.Prune != nil:
 		return c.Prune.decide(tx, c.Time)
+	case c.SetWebhook != nil:
+		return c.SetWebhook.decide(tx)
 	}
 	return estateDecision{}, fmt.Errorf("applying an estate command of an unknown kind")
 }

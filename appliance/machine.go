@@ -16,6 +16,8 @@ type Machine struct {
 	Changed func(tenant, account string)
 	// LogChanged, when set, is told when there is something new to sign, or a new checkpoint. It must not block.
 	LogChanged func()
+	// Noticed, when set, is told when there are notices to deliver. It must not block.
+	Noticed func()
 }
 
 // A command's first byte says which core decides it. An unknown one stops the node.
@@ -23,6 +25,8 @@ const (
 	accountCommand byte = 'a'
 	estateCommand  byte = 'e'
 	logCommandByte byte = 'l'
+
+	noticeCommandByte byte = 'n'
 )
 
 // Apply decides one committed command.
@@ -35,6 +39,8 @@ func (m *Machine) Apply(tx cluster.Tx, command []byte) (cluster.Applied, error) 
 		return m.applyAccount(tx, command[1:])
 	case estateCommand:
 		return applyEstate(tx, command[1:])
+	case noticeCommandByte:
+		return applyNotice(tx, command[1:])
 	case logCommandByte:
 		a, err := applyLog(tx, command[1:])
 		if err == nil && m.LogChanged != nil {
@@ -58,11 +64,22 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 	if err != nil {
 		return cluster.Applied{}, err
 	}
+	if err := noteOutbox(tx, cmd, &policy); err != nil {
+		return cluster.Applied{}, err
+	}
 	decision := account.Apply(policy, state, cmd)
+	keep, err := prepareNotices(tx, cmd.Tenant, decision.Notices)
+	if err != nil {
+		return cluster.Applied{}, err
+	}
 	return cluster.Applied{
 		Entries: decision.Entries(),
 		Finish: func(entry int64) []byte {
 			decision.SetEntry(entry)
+			keep()
+			if len(decision.Notices) > 0 && m.Noticed != nil {
+				m.Noticed()
+			}
 			key := accountKey(cmd.Tenant, cmd.Account)
 			switch {
 			case decision.Erase:

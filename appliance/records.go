@@ -18,6 +18,10 @@ const (
 	sealedPrefix  = "k/" // k/<key name>/<version>
 	clusterRecord = "c/cluster"
 
+	outboxPrefix  = "o/"
+	pendingPrefix = outboxPrefix + "pending/" // o/pending/<tenant>\x00<destination>/<number>
+	webhookPrefix = outboxPrefix + "webhook/" // o/webhook/<tenant>\x00<destination>
+
 	intentRecord     = "g/intent"
 	checkpointPrefix = "g/checkpoint/" // g/checkpoint/<tree>
 	witnessesRecord  = "g/witnesses"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,9 +42,11 @@ type Config struct {
 	// Trust has the security officer mark a joiner's transport key (PKIX DER) trusted in this node's module. Nil: this
 	// node can't admit others.
 	Trust   func(ctx context.Context, transportKey []byte) error
-	Machine *Machine         // that Engine runs; its hooks are set by New
-	Memory  Memory           // of what this node signed; nil: it signs no checkpoints
-	Log     hclog.Logger     // nil: none
+	Machine *Machine     // that Engine runs; its hooks are set by New
+	Memory  Memory       // of what this node signed; nil: it signs no checkpoints
+	Log     hclog.Logger // nil: none
+	// Locate says about where an address is used; the zero Place when that isn't known. Nil: it never is.
+	Locate  func(netip.Addr) account.Place
 	Now     func() time.Time // nil: time.Now
 	Rand    io.Reader        // nil: crypto/rand.Reader
 	Version string
@@ -76,6 +79,10 @@ type Service struct {
 	memory     Memory
 	logChanged chan struct{} // of capacity 1
 	published  bell          // rung when there may be a new checkpoint
+
+	noticed  bell // rung when there may be new notices
+	delivery delivery
+	locate   func(netip.Addr) account.Place
 }
 
 type changedAccount struct{ tenant, account string }
@@ -101,6 +108,9 @@ func New(c Config) (*Service, error) {
 	if s.rand == nil {
 		s.rand = rand.Reader
 	}
+	if s.locate = c.Locate; s.locate == nil {
+		s.locate = func(netip.Addr) account.Place { return account.Place{} }
+	}
 	if c.Machine != nil {
 		// A full queue only means that a seed stays resident until it is the least recently used: no state names it.
 		c.Machine.Changed = func(tenant, name string) {
@@ -109,6 +119,7 @@ func New(c Config) (*Service, error) {
 			default:
 			}
 		}
+		c.Machine.Noticed = s.noticed.tell
 		c.Machine.LogChanged = func() {
 			select {
 			case s.logChanged <- struct{}{}:
@@ -244,6 +255,18 @@ func refusal(o account.Outcome) error {
 		return ErrTooMany
 	case account.Conflict:
 		return ErrConflict
+	case account.Ended:
+		return ErrEnded
+	case account.BadSignature:
+		return ErrSignature
+	case account.NotEligible:
+		return ErrNotEligible
+	case account.LastPhone:
+		return ErrLastPhone
+	case account.StepUp:
+		return ErrStepUp
+	case account.Full:
+		return ErrNoticesFull
 	case account.Stale:
 		return fmt.Errorf("the account kept changing: %w", ErrUnavailable)
 	}

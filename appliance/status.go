@@ -25,6 +25,9 @@ func (s *Service) Status(ctx context.Context) (ClusterStatus, error) {
 		Module: s.pool.State(), Info: s.pool.Info(), Version: s.version,
 	}
 	status.LogSigned = SignedUpTo(trees)
+	if status.NoticesWaiting, status.NoticesLost, err = s.outboxTotals(); err != nil {
+		return ClusterStatus{}, fmt.Errorf("reading the outboxes: %w", err)
+	}
 	status.Clock, _ = s.members.ClockOffset()
 	if info := s.estate.Load(); info != nil {
 		status.ClusterID = info.ID

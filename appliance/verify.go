@@ -133,41 +133,50 @@ func (s *Service) attempt(
 	return s.verification(c, result)
 }
 
-// charged runs one charged command: evaluate against this node's state, propose, and evaluate again for as long as the
-// core says that the state had moved on.
+// charged is attemptResult, for those who need not know at which position it stands.
 func (s *Service) charged(
 	ctx context.Context, c Caller, idempotencyKey, name string,
 	evaluate func(*account.State, *account.Command) error,
 ) (account.Result, error) {
+	result, _, err := s.attemptResult(ctx, c, idempotencyKey, name, evaluate)
+	return result, err
+}
+
+// attemptResult is attempt, for those who need more of the result and the position at which it stands.
+func (s *Service) attemptResult(
+	ctx context.Context, c Caller, idempotencyKey, name string,
+	evaluate func(*account.State, *account.Command) error,
+) (result account.Result, position uint64, err error) {
 	if err := s.usable(); err != nil {
-		return account.Result{}, err
+		return result, 0, err
 	}
 	leave, err := s.gate.enter(ctx, c.Tenant, name)
 	if err != nil {
-		return account.Result{}, err
+		return result, 0, err
 	}
 	defer leave()
 	cmd, err := s.command(c, idempotencyKey, name)
 	if err != nil {
-		return account.Result{}, err
+		return result, 0, err
 	}
-	var position uint64
 	for range maxEvaluations {
 		state, err := s.stateAt(ctx, position, c.Tenant, name)
 		if err != nil {
-			return account.Result{}, err
+			return result, 0, err
 		}
 		cmd.Time = account.Time(s.now().UnixMilli())
 		if err := evaluate(state, cmd); err != nil {
-			return account.Result{}, err
+			return result, 0, err
 		}
-		var result account.Result
 		result, position, err = s.proposeAccount(ctx, cmd)
-		if err != nil || result.Outcome != account.Stale {
-			return result, err
+		if err != nil {
+			return result, 0, err
+		}
+		if result.Outcome != account.Stale {
+			return result, position, nil
 		}
 	}
-	return account.Result{}, refusal(account.Stale)
+	return result, 0, refusal(account.Stale)
 }
 
 // settled says that no module need be asked: the account is locked, or the request was answered before.
@@ -186,6 +195,10 @@ func attemptMACs(cmd *account.Command) uint32 {
 		return cmd.Verify.MACs
 	case cmd.Resync != nil:
 		return cmd.Resync.MACs
+	case cmd.Enter != nil:
+		return cmd.Enter.MACs
+	case cmd.VerifyPhone != nil:
+		return cmd.VerifyPhone.MACs
 	}
 	return 0
 }
@@ -239,6 +252,7 @@ func (s *Service) verification(c Caller, r account.Result) (Verification, error)
 	case account.Accepted:
 		v.Credential = r.Credential
 	case account.Wrong:
+	case account.Ended:
 	case account.Locked:
 		if r.RetryAt != 0 {
 			v.RetryAt = time.UnixMilli(int64(r.RetryAt)).UTC()

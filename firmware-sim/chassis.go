@@ -103,6 +103,8 @@ func (c *Chassis) writeConfig() error {
 		{"pin_file", c.PINFile()},
 		{"so_pin_file", c.SOPINFile()},
 		{"softhsm2_conf", c.SoftHSMConf()},
+		{"[place]"},
+		{"mmdb", c.rack.PlacesFile()},
 	} {
 		if line[1] == "" {
 			b.WriteString(line[0] + "\n")

@@ -63,6 +63,10 @@ const (
 	defaultDomain = "strongroom.test"
 )
 
+// PlacesFile is where all nodes look for a database of places (MMDB) when they are powered on. None is there unless
+// somebody puts one: sign-ins have no place then.
+func (r *Rack) PlacesFile() string { return filepath.Join(r.dir, "places.mmdb") }
+
 // Names in a rack's directory.
 const (
 	rackFile       = "rack.json"

@@ -49,6 +49,7 @@ var rules = []rule{
 	{"appliance", []string{"api", "cmd", "firmware-sim", "tests"}, nil, "use cases don't know who calls"},
 	{"api", []string{"cmd", "firmware-sim", "tests"}, nil, "only the binary sees everything"},
 	{"api/client", ours, []string{"api/client", "api/wire"}, "a front-end links nothing of the server"},
+	{"api/device", ours, []string{"api/device"}, "a phone links nothing of the server"},
 	{"api/wire", ours, nil, "a front-end links nothing of the server"},
 	{
 		"cmd/strongroom-verify",

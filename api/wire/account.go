@@ -125,6 +125,13 @@ type Policy struct {
 	TellSpent      bool `json:"tell_spent" required:"false" doc:"Front-ends are told spent and expired apart from wrong. A guesser then learns that a code was right."`
 	MaxCredentials int  `json:"max_credentials,omitempty" minimum:"0" maximum:"255" doc:"The most credentials that an account may have; absent or 0: the default."`
 
-	AllowAppPasswords bool `json:"allow_app_passwords" required:"false" doc:"App passwords may be made, and those that there are open their services without a second factor."`
-	MaxAppPasswords   int  `json:"max_app_passwords,omitempty" minimum:"0" maximum:"25" doc:"The most that an account may have; absent or 0: 25."`
+	AllowAppPasswords   bool   `json:"allow_app_passwords" required:"false" doc:"App passwords may be made, and those that there are open their services without a second factor."`
+	MaxAppPasswords     int    `json:"max_app_passwords,omitempty" minimum:"0" maximum:"25" doc:"The most that an account may have; absent or 0: 25."`
+	SignInMinutes       int    `json:"sign_in_minutes,omitempty" minimum:"0" maximum:"60" doc:"How long a sign-in and its codes live; absent or 0: 10."`
+	CodeDomain          string `json:"code_domain,omitempty" maxLength:"253" doc:"The domain that text messages bind their code to, so that phones fill it in there and nowhere else." example:"example.com"`
+	SendsPerSignIn      int    `json:"sends_per_sign_in,omitempty" minimum:"0" maximum:"20" doc:"Codes that may be sent to phones for one sign-in; absent or 0: 5."`
+	SendsPerPhone       int    `json:"sends_per_phone,omitempty" minimum:"0" maximum:"20" doc:"Codes that may be sent to one number within an hour; absent or 0: 5."`
+	SendsPerAccount     int    `json:"sends_per_account,omitempty" minimum:"0" maximum:"40" doc:"Codes that may be sent for one account within an hour; absent or 0: 10."`
+	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
+	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for."`
 }

@@ -26,8 +26,28 @@ func Apply(p Policy, s *State, c *Command) Decision {
 		return verifyAppPassword(p, s, c)
 	case c.Create != nil:
 		return create(s, c)
+	case c.Begin != nil:
+		return begin(p, s, c)
+	case c.Enter != nil:
+		return enter(p, s, c)
+	case c.Send != nil:
+		return send(p, s, c)
+	case c.Cancel != nil:
+		return cancel(s, c)
 	case s == nil || s.Phantom:
 		return unchanged(s, c, act{outcome: NotFound})
+	case c.Decide != nil:
+		return decide(s, c)
+	case c.Fetch != nil:
+		return fetch(s, c)
+	case c.AddPhone != nil:
+		return addPhone(p, s, c)
+	case c.EditPhone != nil:
+		return editPhone(p, s, c)
+	case c.SendPhone != nil:
+		return sendPhone(p, s, c)
+	case c.VerifyPhone != nil:
+		return verifyPhone(p, s, c)
 	case c.Resync != nil:
 		return resync(s, c)
 	case c.Enrol != nil:
@@ -41,6 +61,7 @@ func Apply(p Policy, s *State, c *Command) Decision {
 	case c.Delete != nil:
 		d := unchanged(s, c, act{outcome: Done})
 		d.Entry.Coalesced = s.Refused.Count
+		d.Entry.MACs += s.Refused.MACs
 		d.Erase = true
 		return d
 	}
@@ -54,6 +75,8 @@ type act struct {
 	// credential is what the result names; key is what the entry names, which may say more.
 	credential string
 	key        *Credential
+	named      string // a key of the cluster, in the place of key
+	subject    string // what the act is about, where the operation does not say it
 	macs       uint32
 }
 
@@ -82,6 +105,7 @@ func changed(n *State, c *Command, a act) Decision {
 	d := unchanged(n, c, a)
 	if d.Entry != nil {
 		d.Entry.Coalesced = n.Refused.Count
+		d.Entry.MACs += n.Refused.MACs
 		n.Refused = Refused{}
 	}
 	d.Next = n
@@ -111,7 +135,10 @@ func unchanged(s *State, c *Command, a act) Decision {
 	}
 	if a.key != nil {
 		e.Key, e.KeyVersion = a.key.ID, a.key.KeyVersion
+	} else if a.named != "" {
+		e.Key, e.KeyVersion = a.named, 1
 	}
+	e.Subject = a.subject
 	return Decision{
 		Result: Result{Outcome: a.outcome, RetryAt: a.retryAt, Credential: a.credential},
 		Entry:  e,

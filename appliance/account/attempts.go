@@ -69,7 +69,7 @@ func (s *State) fail(charge uint32, now Time) {
 // lets exactly one attempt through.
 func (s *State) delay(from Time) {
 	a := &s.Attempts
-	if a.RetryAt == 0 && a.Charge+s.cost("") <= Budget {
+	if a.RetryAt == 0 && a.Charge+s.cost("")+s.live("", s.Time)*unit[CodeDigits] <= Budget {
 		return
 	}
 	d := MaxDelay
@@ -80,7 +80,8 @@ func (s *State) delay(from Time) {
 	a.Delays++
 }
 
-// grown is called when the credentials have become more: an attempt costs more now. What was locked stays so.
+// grown is called when the credentials or live codes have become more: an attempt costs more now. What was locked stays
+// so.
 func (s *State) grown() {
 	if s.Attempts.Charge > 0 && s.Attempts.RetryAt == 0 {
 		s.delay(s.Attempts.Last)

@@ -35,6 +35,16 @@ type Command struct {
 	Verify *Verify `cbor:"14,keyasint,omitempty"`
 	Resync *Resync `cbor:"15,keyasint,omitempty"`
 
+	Begin             *Begin             `cbor:"20,keyasint,omitempty"`
+	Decide            *Decide            `cbor:"21,keyasint,omitempty"`
+	Fetch             *Fetch             `cbor:"22,keyasint,omitempty"`
+	Send              *Send              `cbor:"23,keyasint,omitempty"`
+	Enter             *Enter             `cbor:"24,keyasint,omitempty"`
+	Cancel            *Cancel            `cbor:"25,keyasint,omitempty"`
+	AddPhone          *AddPhone          `cbor:"26,keyasint,omitempty"`
+	EditPhone         *EditPhone         `cbor:"27,keyasint,omitempty"`
+	SendPhone         *SendPhone         `cbor:"28,keyasint,omitempty"`
+	VerifyPhone       *VerifyPhone       `cbor:"29,keyasint,omitempty"`
 	CreateAppPassword *CreateAppPassword `cbor:"30,keyasint,omitempty"`
 	RevokeAppPassword *RevokeAppPassword `cbor:"31,keyasint,omitempty"`
 	VerifyAppPassword *VerifyAppPassword `cbor:"32,keyasint,omitempty"`
@@ -126,6 +136,8 @@ func (c *Command) Validate() error {
 	kinds := 0
 	for _, set := range []bool{
 		c.Create != nil, c.Delete != nil, c.Enrol != nil, c.Remove != nil, c.Verify != nil, c.Resync != nil,
+		c.Begin != nil, c.Decide != nil, c.Fetch != nil, c.Send != nil, c.Enter != nil, c.Cancel != nil,
+		c.AddPhone != nil, c.EditPhone != nil, c.SendPhone != nil, c.VerifyPhone != nil,
 		c.CreateAppPassword != nil, c.RevokeAppPassword != nil, c.VerifyAppPassword != nil,
 	} {
 		if set {
@@ -153,6 +165,28 @@ func (c *Command) Validate() error {
 	case c.Resync != nil:
 		v.text("credential", c.Resync.Credential, 1, MaxID)
 		v.check(len(c.Resync.Matches) <= MaxMatches, "matches", "too many")
+	case c.Begin != nil:
+		c.Begin.validate(v)
+	case c.Decide != nil:
+		c.Decide.validate(v)
+	case c.Fetch != nil:
+		c.Fetch.validate(v)
+	case c.Send != nil:
+		v.text("sign-in", c.Send.SignIn, 1, MaxID)
+		v.text("phone", c.Send.Phone, 1, MaxID)
+	case c.Enter != nil:
+		c.Enter.validate(v)
+	case c.Cancel != nil:
+		v.text("sign-in", c.Cancel.SignIn, 1, MaxID)
+	case c.AddPhone != nil:
+		c.AddPhone.Phone.validate(v)
+		v.text("sign-in", c.AddPhone.SignIn, 0, MaxID)
+	case c.EditPhone != nil:
+		c.EditPhone.validate(v)
+	case c.SendPhone != nil:
+		v.text("phone", c.SendPhone.Phone, 1, MaxID)
+	case c.VerifyPhone != nil:
+		v.text("phone", c.VerifyPhone.Phone, 1, MaxID)
 	}
 	return errors.Join(v.errs...)
 }

@@ -19,6 +19,7 @@ func create(s *State, c *Command) Decision {
 	}
 	n := next(s, c)
 	n.Phantom = false
+	n.SignIns = nil // nobody could ever have ended them
 	n.Created = n.Time
 	n.Keys = firstKeys(n.Salt)
 	return changed(n, c, act{outcome: Done})
@@ -56,7 +57,7 @@ func enrol(p Policy, s *State, c *Command) Decision {
 		k.Watermark = k.Counter - 1
 	}
 	n.Credentials = append(slices.Clip(s.Credentials), k)
-	if n.cost("") > Budget {
+	if n.cost("")+n.live("", n.Time)*unit[CodeDigits] > Budget {
 		// One attempt would have more chances than all are meant to have together.
 		refused.outcome = TooMany
 		return changed(next(s, c), c, refused)
@@ -73,6 +74,7 @@ func enrol(p Policy, s *State, c *Command) Decision {
 		signed.KeyVersion = 1
 		d.Also = append(d.Also, &signed)
 	}
+	d.notify(c, Notice{Kind: NoticeDeviceAdded, Credential: k.ID, Name: k.Name, Device: k.described(), Devices: s.deciders(&SignIn{})})
 	return d
 }
 
@@ -94,5 +96,13 @@ func remove(s *State, c *Command) Decision {
 		n.Credentials = nil
 		n.Attempts = Attempts{}
 	}
-	return changed(n, c, act{outcome: Done, credential: k.ID, key: &k})
+	n.silence(DeviceChannel(k.ID))
+	d := changed(n, c, act{outcome: Done, credential: k.ID, key: &k})
+	d.notify(c, Notice{Kind: NoticeDeviceRemoved, Credential: k.ID, Name: k.Name, Device: k.described(), Devices: s.deciders(&SignIn{})})
+	return d
+}
+
+// described is what a notice says of a credential.
+func (c *Credential) described() NewDevice {
+	return NewDevice{Kind: c.Kind.String(), Name: c.Name, Model: c.Model, Platform: c.Platform, SystemVersion: c.SystemVersion}
 }

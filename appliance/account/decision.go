@@ -30,6 +30,14 @@ const (
 	TooMany  // a limit of limits.go
 	Conflict // the request id was used for another operation, or the credential's id is taken
 
+	Ended        // the sign-in, or the code that was sent, is over
+	TooSoon      // a code was sent a moment ago, or too many within the hour: RetryAt
+	BadSignature // it isn't the device's key that signed, or something else was signed
+	NotEligible  // the device may not: it is the one that is being signed in on
+	LastPhone    // one verified phone must remain
+	StepUp       // the change needs a second factor that was proved of late
+	Full         // too many notices wait to be delivered
+
 	OutOfScope Outcome = 20 // an app password of another service or network
 )
 
@@ -38,6 +46,9 @@ var outcomeNames = [...]string{
 	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
 	Stale: "stale", Done: "done", Exists: "exists", NotFound: "not-found", RefusedByPolicy: "refused-by-policy",
 	TooMany: "too-many", Conflict: "conflict",
+
+	Ended: "ended", TooSoon: "too-soon", BadSignature: "bad-signature", NotEligible: "not-eligible", LastPhone: "last-phone",
+	StepUp: "step-up-needed", Full: "notices-full",
 	OutOfScope: "out-of-scope",
 }
 
@@ -61,9 +72,12 @@ type Decision struct {
 	Entry *audit.Entry
 	// Also are entries that follow it, of other keys that the same act used.
 	Also []*audit.Entry
+	// Notices are kept in the same step, in this order, until they are delivered.
+	Notices []Notice
 
 	recorded bool // the last of Next.Requests is this command's
 	refused  bool // Next.Refused is about this entry
+	repeat   bool // Next.Channels.Repeat is about this entry
 }
 
 // Entries are all entries of the decision, in their order.
@@ -75,7 +89,7 @@ func (d *Decision) Entries() []*audit.Entry {
 }
 
 // SetEntry fills in the index that the engine gave to the entry, in the three places that name it: the entry, the result,
-// and the memory of the request or of refused attempts. It does nothing when there is no entry. Call it before Next and Result are encoded.
+// and the memory of the request or of refused attempts and texts. It does nothing when there is no entry. Call it before Next and Result are encoded.
 func (d *Decision) SetEntry(index int64) {
 	if d.Entry == nil {
 		return
@@ -87,6 +101,9 @@ func (d *Decision) SetEntry(index int64) {
 	}
 	if d.refused {
 		d.Next.Refused.Entry = index
+	}
+	if d.repeat {
+		d.Next.Channels.RepeatEntry = index
 	}
 }
 
@@ -102,6 +119,21 @@ const (
 	opVerify = "verify"
 	opResync = "resynchronise"
 
+	opBegin             = "begin-sign-in"
+	opAllow             = "allow-sign-in"
+	opDeny              = "deny-sign-in"
+	opFetch             = "fetch-code"
+	opSend              = "send-code"
+	opMakeCode          = "make-code"
+	opEnter             = "verify-sign-in"
+	opCombined          = "verify-combined"
+	opProof             = "verify-text-proof"
+	opCancel            = "cancel-sign-in"
+	opAddPhone          = "add-phone"
+	opEditPhone         = "edit-phone"
+	opRemovePhone       = "remove-phone"
+	opSendPhone         = "send-phone-code"
+	opVerifyPhone       = "verify-phone"
 	opCreateAppPassword = "create-app-password"
 	opRevokeAppPassword = "revoke-app-password"
 	opVerifyAppPassword = "verify-app-password"
@@ -132,6 +164,47 @@ func (c *Command) operation() string {
 		return opRevokeAppPassword
 	case c.VerifyAppPassword != nil:
 		return opVerifyAppPassword
+	case c.Resync != nil:
+		return opResync
 	}
-	return opResync
+	return c.signInOperation()
+}
+
+// signInOperation is the name of a command about sign-ins and phones.
+func (c *Command) signInOperation() string {
+	switch {
+	case c.Begin != nil:
+		return opBegin
+	case c.Decide != nil:
+		if c.Decide.Allow {
+			return opAllow
+		}
+		return opDeny
+	case c.Fetch != nil:
+		return opFetch
+	case c.Send != nil:
+		return opSend
+	case c.Enter != nil:
+		switch {
+		case c.Enter.Combined:
+			return opCombined
+		case c.Enter.Proof:
+			return opProof
+		}
+		return opEnter
+	case c.Cancel != nil:
+		return opCancel
+	case c.AddPhone != nil:
+		return opAddPhone
+	case c.EditPhone != nil:
+		if c.EditPhone.Remove {
+			return opRemovePhone
+		}
+		return opEditPhone
+	case c.SendPhone != nil:
+		return opSendPhone
+	case c.VerifyPhone != nil:
+		return opVerifyPhone
+	}
+	return ""
 }

@@ -47,6 +47,40 @@ const (
 	MaxRequests      = 16
 	RequestLife Time = 10 * 60 * 1000
 
+	// MaxSignIns bounds the sign-ins that an account remembers, open and ended: nobody signs in on nine devices at once.
+	MaxSignIns = 8
+	// DefaultSignInMinutes and MaxSignInMinutes bound how long a sign-in and its codes live, in minutes.
+	DefaultSignInMinutes = 10
+	MaxSignInMinutes     = 60
+	// KeepSignIns is how long, in milliseconds, a sign-in that has run out is remembered at least, if there is room: who
+	// asks how it ended asks soon.
+	KeepSignIns Time = 60 * 60 * 1000
+	// MaxLive bounds the live codes of an account over all sign-ins, so that one attempt on the default 25 devices stays
+	// within the budget: 25 x 300 + 16 x 100 units.
+	MaxLive = 16
+	// QuietAfter sign-ins that were denied within QuietFor milliseconds, the devices are told of no more: prompts that
+	// come until somebody says yes by mistake are an attack that is known from others.
+	QuietAfter      = 3
+	QuietFor   Time = 60 * 60 * 1000
+
+	// MaxPhones is a person's, and some of others who help.
+	MaxPhones = 10
+	// SendsWithin is the time, in milliseconds, over which sent codes are counted. The bounds of what policy may allow are
+	// what a person with bad reception may need; each message costs money.
+	SendsWithin            Time = 60 * 60 * 1000
+	DefaultSendsPerSignIn       = 5
+	DefaultSendsPerPhone        = 5
+	DefaultSendsPerAccount      = 10
+	MaxSendsPerSignIn           = 20
+	MaxSendsPerPhone            = 20
+	MaxSendsPerAccount          = 40
+	// DefaultSendCooldown and MaxSendCooldown, in seconds, are between two codes to one number: the first may be on its way.
+	DefaultSendCooldown = 30
+	MaxSendCooldown     = 600
+	// RepeatFor is how long, in milliseconds, a text that was refused as password and code is refused again for nothing:
+	// software that saved it tries it every few seconds.
+	RepeatFor Time = 10 * 60 * 1000
+
 	// MaxTime is the end of the year 9999, in milliseconds: far enough, and nothing overflows.
 	MaxTime Time = 253402300799999
 	// MaxCounter keeps windows around a counter from overflowing.
@@ -73,6 +107,11 @@ const (
 	MACSize         = 32 // HMAC-SHA-256
 	WrongSize       = 16 // 128 bits of it tell two passwords apart
 
+	NonceSize    = 16
+	RepeatSize   = 16
+	MaxSignature = 80  // ASN.1 DER of two numbers of 32 bytes is at most 72
+	MaxChannel   = 72  // "device/" and an id
+	MaxDomain    = 253 // RFC 1035, Section 2.3.4
 	// MaxMatches bounds what an evaluator may report: the widest attempt, MaxCredentials of LookAhead+1 codes.
 	MaxMatches = MaxCredentials * (LookAhead + 1)
 

@@ -79,6 +79,16 @@ const (
 	requestRemove
 	requestVerify
 	requestResync
+	requestBegin
+	requestDecide
+	requestFetch
+	requestSend
+	requestEnter
+	requestCancel
+	requestAddPhone
+	requestEditPhone
+	requestSendPhone
+	requestVerifyPhone
 
 	requestCreateAppPassword uint8 = 20
 	requestRevokeAppPassword uint8 = 21
@@ -144,7 +154,37 @@ func (c *Command) fingerprint() (operation uint8, fingerprint uint64) {
 	case c.VerifyAppPassword != nil:
 		return requestVerifyAppPassword, digest(c.VerifyAppPassword.Service, c.VerifyAppPassword.Source)
 	}
-	return requestResync, digest(c.Resync.Credential)
+	if c.Resync != nil {
+		return requestResync, digest(c.Resync.Credential)
+	}
+	return c.signInFingerprint()
+}
+
+func (c *Command) signInFingerprint() (operation uint8, fingerprint uint64) {
+	switch {
+	case c.Begin != nil:
+		return requestBegin, c.Begin.fingerprint()
+	case c.Decide != nil:
+		return requestDecide, digest(c.Decide.SignIn, c.Decide.Device, c.operation())
+	case c.Fetch != nil:
+		return requestFetch, digest(c.Fetch.SignIn, c.Fetch.Device)
+	case c.Send != nil:
+		return requestSend, digest(c.Send.SignIn, c.Send.Phone)
+	case c.Enter != nil:
+		return requestEnter, digest(c.Enter.SignIn, c.operation(), eight(c.Enter.Own))
+	case c.Cancel != nil:
+		return requestCancel, digest(c.Cancel.SignIn)
+	case c.AddPhone != nil:
+		return requestAddPhone, digest(c.AddPhone.Phone.Number, c.AddPhone.Phone.Label)
+	case c.EditPhone != nil:
+		e := c.EditPhone
+		return requestEditPhone, digest(e.Phone, c.operation(), e.Label, eight(uint64(e.Position)))
+	case c.SendPhone != nil:
+		return requestSendPhone, digest(c.SendPhone.Phone)
+	case c.VerifyPhone != nil:
+		return requestVerifyPhone, digest(c.VerifyPhone.Phone)
+	}
+	return 0, 0
 }
 
 func (e *Enrol) fingerprint() uint64 {

@@ -24,12 +24,14 @@ type State struct {
 	Time    Time   `cbor:"5,keyasint"`           // latest of all commands that changed the account
 	// Keys counts what evaluations depend on: credentials, their drift and their counters. It starts at random, so that an
 	// account that was deleted and made again isn't taken for its predecessor; 0 for phantoms.
-	Keys        uint64       `cbor:"6,keyasint,omitempty"`
-	Credentials []Credential `cbor:"7,keyasint,omitempty"` // in the order they were added
-	Attempts    `cbor:"8,keyasint"`
-	Requests    Requests `cbor:"9,keyasint"` // at most MaxRequests
-	Refused     Refused  `cbor:"10,keyasint,omitzero"`
-
+	Keys         uint64       `cbor:"6,keyasint,omitempty"`
+	Credentials  []Credential `cbor:"7,keyasint,omitempty"` // in the order they were added
+	Attempts     `cbor:"8,keyasint"`
+	Requests     Requests     `cbor:"9,keyasint"` // at most MaxRequests
+	Refused      Refused      `cbor:"10,keyasint,omitzero"`
+	SignIns      []SignIn     `cbor:"11,keyasint,omitempty"` // oldest first
+	Phones       []Phone      `cbor:"12,keyasint,omitempty"` // in the person's order
+	Channels     Channels     `cbor:"13,keyasint,omitzero"`
 	AppPasswords AppPasswords `cbor:"14,keyasint,omitzero"`
 }
 
@@ -141,8 +143,8 @@ func (s *State) validate() error {
 	v.check(s.Time > 0 && s.Time <= MaxTime, "time", "out of bounds")
 	v.check(len(s.Credentials) <= MaxCredentials, "credentials", "too many")
 	v.check(len(s.Requests) <= MaxRequests, "requests", "too many")
-	v.check(s.Refused.Since >= 0 && s.Refused.Since <= MaxTime && s.Refused.Entry >= 0 && s.Refused.Count < 1<<32-1, "refused", "out of bounds")
-	v.check(!s.Phantom || len(s.Credentials) == 0 && s.Keys == 0 && s.Created == 0, "phantom", "has what only accounts have")
+	v.check(s.Refused.Since >= 0 && s.Refused.Since <= MaxTime && s.Refused.Entry >= 0 && s.Refused.Count < 1<<32-1 && s.Refused.MACs < 1<<32-1, "refused", "out of bounds")
+	v.check(!s.Phantom || len(s.Credentials) == 0 && len(s.Phones) == 0 && s.Keys == 0 && s.Created == 0, "phantom", "has what only accounts have")
 	v.check(!s.Phantom || len(s.AppPasswords.List) == 0, "phantom", "has app passwords")
 	s.AppPasswords.validate(v)
 	for i := range s.Credentials {
@@ -152,6 +154,17 @@ func (s *State) validate() error {
 		v.check(c.Drift >= -MaxDrift && c.Drift <= MaxDrift, "drift", "out of bounds")
 		v.check(s.index(c.ID) == i, "credential", "its id is there twice")
 	}
+	v.check(len(s.SignIns) <= MaxSignIns, "sign-ins", "too many")
+	for i := range s.SignIns {
+		s.SignIns[i].validate(v)
+		v.check(s.signIn(s.SignIns[i].ID) == i, "sign-in", "its id is there twice")
+	}
+	v.check(len(s.Phones) <= MaxPhones, "phones", "too many")
+	for i := range s.Phones {
+		s.Phones[i].validate(v)
+		v.check(s.phone(s.Phones[i].ID) == i, "phone", "its id is there twice")
+	}
+	s.Channels.validate(v)
 	return errors.Join(v.errs...)
 }
 
@@ -172,6 +185,12 @@ type Policy struct {
 	AllowAppPasswords bool `cbor:"20,keyasint,omitempty" json:"allow_app_passwords,omitempty"`
 	// MaxAppPasswords is the most that an account may have; 0: MaxAppPasswords of limits.go, which is also the most.
 	MaxAppPasswords uint8 `cbor:"21,keyasint,omitempty" json:"max_app_passwords,omitempty"`
+	SignInPolicy
+	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
+	// wait. Acts that are nothing without their notice are refused then.
+	NoticesFull bool `cbor:"-" json:"-"`
+	// Gateway likewise says that there is a gateway, which can send codes.
+	Gateway bool `cbor:"-" json:"-"`
 }
 
 // Validate reports everything that is wrong with the policy.
@@ -182,7 +201,7 @@ func (p Policy) Validate() error {
 	if p.MaxAppPasswords > MaxAppPasswords {
 		return fmt.Errorf("max_app_passwords: must be at most %d", MaxAppPasswords)
 	}
-	return nil
+	return p.SignInPolicy.validate()
 }
 
 func (p Policy) maxCredentials() int {

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom.internal/appliance"
+	"strongroom.internal/appliance/place"
 	"strongroom.internal/cluster"
 	"strongroom.internal/cmd/strongroom/internal/config"
 	"strongroom.internal/hsm"
@@ -29,6 +30,7 @@ type parts struct {
 	machine *appliance.Machine
 	engine  *cluster.Raft
 	service *appliance.Service
+	places  *place.Database
 }
 
 // engineConfig is the engine's.
@@ -101,6 +103,10 @@ func (p *parts) newService() (err error) {
 		NodeID: p.config.Node.ID, Pool: p.pool, Engine: p.engine, Members: p.engine, Machine: p.machine,
 		Memory: newSignedMemory(p.config.Node.DataDir), Log: p.log.Named("appliance"), Version: version,
 	}
+	if p.places, err = place.Open(p.config.Place.MMDB); err != nil {
+		p.log.Warn("sign-ins will have no place", "error", err)
+	}
+	c.Locate = p.places.Locate
 	if p.config.HasSOPIN() {
 		c.Trust = trustInOtherProcess(p.config.Path())
 	}
@@ -132,6 +138,7 @@ func (p *parts) close(ctx context.Context) error {
 	if p.engine != nil {
 		errs = append(errs, p.engine.Close(ctx))
 	}
+	errs = append(errs, p.places.Close())
 	if p.pool != nil {
 		errs = append(errs, p.pool.Close())
 	}

@@ -90,6 +90,9 @@ func newRig() (*rig, error) {
 		return nil, err
 	}
 	r := &rig{rack: rack}
+	if err := writePlaces(rack.PlacesFile()); err != nil {
+		return r, errors.Join(err, rack.Close())
+	}
 	if err := rack.Up(ctx); err != nil {
 		return r, errors.Join(err, rack.Close())
 	}

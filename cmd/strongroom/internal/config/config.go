@@ -18,6 +18,7 @@ type Config struct {
 	Module  Module  `toml:"module"`
 	Log     Log     `toml:"log"`
 	Limits  Limits  `toml:"limits"`
+	Place   Place   `toml:"place"`
 
 	path        string
 	credentials string // $CREDENTIALS_DIRECTORY
@@ -90,6 +91,13 @@ type Log struct {
 	Level string `toml:"level"`
 	// Format is text or json. Default: text.
 	Format string `toml:"format"`
+}
+
+// Place is where sign-ins are said to come from.
+type Place struct {
+	// MMDB is the absolute path of a database of addresses in MaxMind's format (GeoLite2-City and its like), read at start.
+	// Optional: without it, or when it can't be read, sign-ins have no place.
+	MMDB string `toml:"mmdb"`
 }
 
 // Limits bound what the node takes on.

@@ -52,6 +52,7 @@ func (c *Config) Validate() error {
 	p.between("limits.requests_in_flight", c.Limits.RequestsInFlight, 1, 1<<20)
 	p.between("limits.cache_mib", c.Limits.CacheMiB, 1, 1<<20)
 	p.between("limits.min_free_mib", c.Limits.MinFreeMiB, 1, 1<<20)
+	p.absolute("place.mmdb", c.Place.MMDB)
 	return errors.Join(p...)
 }
 

@@ -1,0 +1,103 @@
+package account
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// Notice is what somebody outside is to be told of an act: the front-end, which tells the account's devices, or the
+// operator's gateway, which sends codes. The engine's state keeps it from the same step on in which the act is decided
+// until it is delivered. Its encoding is CBOR; new members have new keys.
+type Notice struct {
+	Kind       NoticeKind `cbor:"1,keyasint"`
+	ID         string     `cbor:"2,keyasint"` // the same each time that it is delivered, and never another's
+	Account    string     `cbor:"3,keyasint"`
+	Time       Time       `cbor:"4,keyasint"`
+	SignIn     string     `cbor:"5,keyasint,omitempty"`
+	Nonce      []byte     `cbor:"6,keyasint,omitempty"`
+	Purpose    Purpose    `cbor:"7,keyasint,omitempty"`
+	Expires    Time       `cbor:"8,keyasint,omitempty"`
+	Device     NewDevice  `cbor:"9,keyasint,omitzero"`
+	Place      Place      `cbor:"10,keyasint,omitzero"`
+	Devices    []string   `cbor:"11,keyasint,omitempty"` // those that are to be told
+	Credential string     `cbor:"12,keyasint,omitempty"` // the device that decided, was added or removed; what was right
+	Name       string     `cbor:"13,keyasint,omitempty"` // what a person called it
+	Phone      string     `cbor:"14,keyasint,omitempty"`
+	Masked     string     `cbor:"15,keyasint,omitempty"`
+	// Number, Voice and N are the gateway's: a code with that number of the phone's channel is to be sent. The code isn't
+	// here.
+	Number string `cbor:"16,keyasint,omitempty"`
+	Voice  bool   `cbor:"17,keyasint,omitempty"`
+	N      uint32 `cbor:"18,keyasint,omitempty"`
+}
+
+// NoticeKind is what a notice is about.
+type NoticeKind uint8
+
+// Kinds. They are in stored notices: never change a number.
+const (
+	InvalidNotice NoticeKind = iota
+	NoticeBegun
+	NoticeAllowed
+	NoticeDenied
+	NoticeVerified
+	NoticeCancelled
+	NoticeSend // the gateway's, as the only one
+	NoticeDeviceAdded
+	NoticeDeviceRemoved
+	NoticePhoneAdded
+	NoticePhoneRemoved
+)
+
+var noticeNames = [...]string{
+	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
+	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
+	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
+	NoticePhoneRemoved: "phone.removed",
+}
+
+// String is the kind's name on the wire.
+func (k NoticeKind) String() string {
+	if int(k) >= len(noticeNames) {
+		return noticeNames[0]
+	}
+	return noticeNames[k]
+}
+
+// Gateway says that the notice goes to the operator's gateway, and to nobody else.
+func (k NoticeKind) Gateway() bool { return k == NoticeSend }
+
+// noticeOf begins a notice about a sign-in.
+func noticeOf(k NoticeKind, x *SignIn) Notice {
+	return Notice{
+		Kind: k, SignIn: x.ID, Nonce: x.Nonce, Purpose: x.Purpose, Expires: x.Expires, Device: x.Device, Place: x.Place,
+	}
+}
+
+// notify adds notices to a decision. Their ids come from the command's random bytes. A decision that had no effect tells
+// nobody.
+func (d *Decision) notify(c *Command, notices ...Notice) {
+	if d.Entry == nil {
+		return
+	}
+	for _, x := range notices {
+		x.Account, x.Time = c.Account, Time(d.Entry.Time)
+		sum := sha256.Sum256(appendParts(nil, "strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))))
+		x.ID = hex.EncodeToString(sum[:12])
+		d.Notices = append(d.Notices, x)
+	}
+}
+
+// also adds an entry for another key that the act uses, or is about to use. It goes before the use: the answer that needs
+// it leaves after both.
+func (d *Decision) also(operation, key, subject string) {
+	if d.Entry == nil {
+		return
+	}
+	e := *d.Entry
+	e.Operation, e.Key, e.KeyVersion, e.Subject, e.MACs, e.Coalesced = operation, key, 1, subject, 1, 0
+	d.Also = append(d.Also, &e)
+}
+
+// CodeKey is hsm.KeyCode, as log entries name it.
+const CodeKey = "code"

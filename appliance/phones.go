@@ -1,0 +1,164 @@
+package appliance
+
+import (
+	"context"
+	"time"
+
+	"github.com/nyaruka/phonenumbers"
+
+	"strongroom.internal/appliance/account"
+	"strongroom.internal/appliance/otp"
+	"strongroom.internal/hsm"
+)
+
+// PhoneInfo is a phone as its front-end sees it. The number itself isn't shown again.
+type PhoneInfo struct {
+	ID       string
+	Masked   string
+	Label    string
+	Added    time.Time
+	Verified time.Time // zero while it is pending
+}
+
+// PhoneRequest adds a phone.
+type PhoneRequest struct {
+	Number string // E.164
+	Label  string
+	SignIn string // verified of late, where the tenant's policy asks for it
+}
+
+// PhoneChange changes a phone's label and place in the list.
+type PhoneChange struct {
+	Label    string
+	Position int
+	SignIn   string
+}
+
+// AddPhone adds a number, pending until its code is typed. A number that the account has is left as it is.
+func (s *Service) AddPhone(ctx context.Context, c Caller, idempotencyKey, name string, r PhoneRequest) (PhoneInfo, error) {
+	if err := checkNumber(r.Number); err != nil {
+		return PhoneInfo{}, err
+	}
+	cmd, err := s.command(c, idempotencyKey, name)
+	if err != nil {
+		return PhoneInfo{}, err
+	}
+	id, err := s.newID()
+	if err != nil {
+		return PhoneInfo{}, err
+	}
+	cmd.AddPhone = &account.AddPhone{Phone: account.Phone{ID: id, Number: r.Number, Label: r.Label}, SignIn: r.SignIn}
+	result, position, err := s.proposeAccount(ctx, cmd)
+	if err != nil {
+		return PhoneInfo{}, err
+	}
+	if err := refusal(result.Outcome); err != nil {
+		return PhoneInfo{}, err
+	}
+	return s.phoneAt(ctx, position, c, name, result.Credential)
+}
+
+// checkNumber wants a number that can exist, written as E.164 has it: what people type is the front-end's to understand.
+func checkNumber(number string) error {
+	parsed, err := phonenumbers.Parse(number, "")
+	if err != nil || !phonenumbers.IsValidNumber(parsed) || phonenumbers.Format(parsed, phonenumbers.E164) != number {
+		return &InvalidError{Field: "number", Reason: "must be a phone number in E.164, such as +14155550132"}
+	}
+	return nil
+}
+
+func (s *Service) phoneAt(ctx context.Context, position uint64, c Caller, name, id string) (PhoneInfo, error) {
+	state, err := s.stateAt(ctx, position, c.Tenant, name)
+	if err != nil {
+		return PhoneInfo{}, err
+	}
+	p := state.Phone(id)
+	if p == nil {
+		return PhoneInfo{}, ErrNotFound // removed again meanwhile
+	}
+	return phoneInfo(p), nil
+}
+
+func phoneInfo(p *account.Phone) PhoneInfo {
+	return PhoneInfo{ID: p.ID, Masked: p.Masked(), Label: p.Label, Added: moment(p.Added), Verified: moment(p.Verified)}
+}
+
+// Phones lists an account's phones in the person's order, linearizably.
+func (s *Service) Phones(ctx context.Context, c Caller, name string) ([]PhoneInfo, error) {
+	state, err := s.current(ctx, c.Tenant, name)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]PhoneInfo, len(state.Phones))
+	for i := range state.Phones {
+		list[i] = phoneInfo(&state.Phones[i])
+	}
+	return list, nil
+}
+
+// ChangePhone sets a phone's label and its place in the list.
+func (s *Service) ChangePhone(ctx context.Context, c Caller, idempotencyKey, name, id string, r PhoneChange) (PhoneInfo, error) {
+	position, err := s.editPhone(ctx, c, idempotencyKey, name, account.EditPhone{
+		Phone: id, Label: r.Label, Position: uint8(min(max(r.Position, 0), account.MaxPhones)), SignIn: r.SignIn,
+	})
+	if err != nil {
+		return PhoneInfo{}, err
+	}
+	return s.phoneAt(ctx, position, c, name, id)
+}
+
+// RemovePhone removes a phone, but never the last that is verified. Codes that were sent to it are dead when this returns.
+func (s *Service) RemovePhone(ctx context.Context, c Caller, idempotencyKey, name, id, signIn string) error {
+	_, err := s.editPhone(ctx, c, idempotencyKey, name, account.EditPhone{Phone: id, Remove: true, SignIn: signIn})
+	return err
+}
+
+func (s *Service) editPhone(ctx context.Context, c Caller, idempotencyKey, name string, e account.EditPhone) (uint64, error) {
+	cmd, err := s.command(c, idempotencyKey, name)
+	if err != nil {
+		return 0, err
+	}
+	cmd.EditPhone = &e
+	result, position, err := s.proposeAccount(ctx, cmd)
+	if err != nil {
+		return 0, err
+	}
+	return position, refusal(result.Outcome)
+}
+
+// SendPhoneCode has the code sent that verifies a pending phone.
+func (s *Service) SendPhoneCode(ctx context.Context, c Caller, idempotencyKey, name, id string, voice bool) (Sending, error) {
+	cmd, err := s.command(c, idempotencyKey, name)
+	if err != nil {
+		return Sending{}, err
+	}
+	cmd.SendPhone = &account.SendPhone{Phone: id, Voice: voice}
+	return s.sending(ctx, cmd)
+}
+
+// VerifyPhone judges one attempt with the code that was sent to a pending phone. It is charged like any other.
+func (s *Service) VerifyPhone(ctx context.Context, c Caller, idempotencyKey, name, id string, code otp.Code) (Verification, error) {
+	policy, err := s.policy(c.Tenant)
+	if err != nil {
+		return Verification{}, err
+	}
+	v, err := s.attempt(ctx, c, idempotencyKey, name, func(state *account.State, cmd *account.Command) error {
+		q := &account.VerifyPhone{Phone: id, MACs: attemptMACs(cmd), Code: state.LivePhoneCode(policy, id, cmd.Time)}
+		cmd.VerifyPhone = q
+		if q.Code == 0 || s.settled(state, cmd) {
+			return nil
+		}
+		q.Evaluated = true
+		macs, err := s.pool.KeyedMAC(ctx, hsm.KeyCode, [][]byte{
+			account.CodeMessage(cmd.Tenant, cmd.Account, "", account.PhoneChannel(id), q.Code),
+		})
+		if err != nil {
+			return moduleError("computing a code", err)
+		}
+		q.MACs++
+		q.Matched = account.CodeOf(macs[0]).Equal(code)
+		return nil
+	})
+	v.Credential = ""
+	return v, err
+}
