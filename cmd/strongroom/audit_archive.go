@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"strongroom.internal/api/client"
+	"strongroom.internal/api/wire"
 	"strongroom.internal/appliance/audit"
 	"strongroom.internal/appliance/audit/archive"
 )
@@ -43,6 +45,7 @@ func (f *archiveFlags) open(c *cobra.Command) (*audit.Policy, *pgx.Conn, func(),
 func newAuditArchive(t *terminal) *cobra.Command {
 	var f archiveFlags
 	var o *connection
+	var record string
 	c := &cobra.Command{
 		Use:   "archive",
 		Short: "Store the log's entries as rows in PostgreSQL or CockroachDB",
@@ -73,6 +76,11 @@ a password: that belongs into ~/.pgpass or PGPASSFILE. docs/audit-queries.sql ha
 				t.say("%q is archived and no part of the log any more: the cluster was restored from a backup that didn't have it", origin)
 			}
 			t.say("%d entries were stored, everything else was there", result.Inserted)
+			if record != "" {
+				if err := recordArchive(c.Context(), cluster, db, result, record); err != nil {
+					return err
+				}
+			}
 			answer := archived{Inserted: &result.Inserted, Unlisted: result.Unlisted}
 			for _, x := range result.Trees {
 				answer.add(x, nil)
@@ -84,11 +92,29 @@ a password: that belongs into ~/.pgpass or PGPASSFILE. docs/audit-queries.sql ha
 	flags := c.PersistentFlags()
 	flags.StringVar(&f.database, "db", "", "the database: a URL such as postgres://USER@HOST/DATABASE?sslmode=verify-full")
 	flags.StringVar(&f.policy, "policy", "", "file with the keys that have to have signed the log (C2SP tlog-policy)")
+	c.Flags().StringVar(&record, "record", "", "tell the cluster that the entries are archived, and in what WHERE; takes an operator's certificate")
 	_ = c.MarkPersistentFlagRequired("db")
 	_ = c.MarkPersistentFlagRequired("policy")
 	_ = c.MarkPersistentFlagFilename("policy")
 	c.AddCommand(newAuditArchiveCheck(t, &f))
 	return c
+}
+
+// recordArchive tells the cluster what the rows have, computed anew from them, so that it may be pruned.
+func recordArchive(ctx context.Context, cluster *client.Client, db *pgx.Conn, result *archive.Result, where string) error {
+	extents, err := archive.Archived(ctx, db)
+	if err != nil {
+		return refusedEvidence(err)
+	}
+	for _, x := range extents {
+		if x.Size == 0 || slices.Contains(result.Unlisted, x.Origin) {
+			continue
+		}
+		if err := cluster.RecordLogArchive(ctx, wire.LogArchive{Tree: x.Tree, Size: x.Size, Root: x.Root[:], Where: where}); err != nil {
+			return fmt.Errorf("recording that tree %s is archived up to %d: %w", x.Tree, x.Size, err)
+		}
+	}
+	return nil
 }
 
 func newAuditArchiveCheck(t *terminal, f *archiveFlags) *cobra.Command {

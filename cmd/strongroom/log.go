@@ -20,8 +20,8 @@ and who else signs it.`,
 		RunE: needsCommand,
 	}
 	o := connectionFlags(c)
-	c.AddCommand(newLogHead(t, o), newLogTrees(t, o), newLogPolicy(t, o), newLogEntries(t, o), newLogSearch(t, o), newLogFollow(t, o),
-		newLogProof(t, o), newLogCheck(t), newLogRequestID(t), newLogRetention(t, o), newLogWitnesses(t, o), newLogPrune(t, o))
+	c.AddCommand(newLogHead(t, o), newLogTrees(t, o), newLogEntries(t, o), newLogSearch(t, o), newLogFollow(t, o),
+		newLogProof(t, o), newLogRequestID(t), newLogRetention(t, o), newLogWitnesses(t, o), newLogPrune(t, o))
 	return c
 }
 
@@ -74,32 +74,6 @@ func newLogTrees(t *terminal, o *connection) *cobra.Command {
 			})
 		},
 	}
-}
-
-func newLogPolicy(t *terminal, o *connection) *cobra.Command {
-	var out string
-	c := &cobra.Command{
-		Use:   "policy",
-		Short: "Print the keys that sign the log, and how many have to (C2SP tlog-policy)",
-		Long: `Prints the policy that the cluster proposes: its nodes' keys, a majority of which has to sign a checkpoint. Receipts,
-proofs and exports are checked against it. Compare it with what the nodes' owners say by another way before you trust
-it: a cluster that lies about its log lies about its keys.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			policy, err := cluster.LogPolicy(ctx)
-			if err != nil {
-				return err
-			}
-			return t.keep(out, "the policy", policy)
-		},
-	}
-	outFlag(c, &out)
-	return c
 }
 
 func newLogEntries(t *terminal, o *connection) *cobra.Command {
