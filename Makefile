@@ -16,6 +16,7 @@ TESTFLAGS ?=
 BENCHFLAGS ?=
 FUZZTIME  ?= 10s
 SOAKTIME  ?= 10m
+INTEROP   ?= 100000
 RACK      ?= run
 TOOL      := go tool -modfile=tests/tools/go.mod
 
@@ -30,6 +31,7 @@ run: install-run build ## Power up three virtual appliances in ./run with a demo
 .PHONY: build
 build: go-version ## Build the programs into ./bin
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./firmware-sim/cmd/firmware-sim
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom-verify
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom-verify
 
 # The nodes that the tests power up are built with the race detector too, once for all packages, and with the points at
@@ -59,6 +61,11 @@ fuzz: install-test go-version ## Fuzz every parser for FUZZTIME each (default 10
 soak: install-run build ## Break nodes for SOAKTIME (default 10m) while codes are sent to all of them at once
 	STRONGROOM_BINARY=$(CURDIR)/bin/strongroom STRONGROOM_SOAK=$(SOAKTIME) \
 		go test -tags soak -count=1 -v -timeout 0 -run TestSoak ./firmware-sim
+
+.PHONY: interop
+interop: install-test build ## Have programs of others judge the log after INTEROP verifications (default 100000) and two lost leaders
+	STRONGROOM_BINARY=$(CURDIR)/bin/strongroom STRONGROOM_INTEROP=$(INTEROP) \
+		go test -count=1 -v -timeout 30m ./tests/interop
 
 .PHONY: clean
 clean: ## Remove what was built (./run stays: it has a cluster's state; remove it by hand)
