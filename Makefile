@@ -32,7 +32,6 @@ run: install-run build ## Power up three virtual appliances in ./run with a demo
 build: go-version ## Build the programs into ./bin
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./firmware-sim/cmd/firmware-sim
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom-verify
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom-verify
 
 # The nodes that the tests power up are built with the race detector too, once for all packages, and with the points at
 # which a test can have a node killed.
