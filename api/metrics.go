@@ -104,6 +104,8 @@ var (
 	raftMembers      = desc("raft_members", "Nodes in the cluster.")
 	logSize          = desc("log_entries", "Entries of the key-usage log on this node.")
 	clockOffset      = desc("clock_offset_seconds", "This node's clock against its peers' median.")
+	noticesWaiting   = desc("notices_waiting", "Notices that wait to be delivered, of all tenants.")
+	noticesLost      = desc("notices_lost_total", "Notices that were dropped, because too many waited.")
 	inFlight         = desc("api_in_flight_requests", "Requests under way.")
 )
 
@@ -111,6 +113,7 @@ func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		moduleReady, moduleSessions, moduleInUse, moduleWaiting, moduleResident, moduleHits, moduleMisses, moduleEvictions,
 		moduleRecoveries, raftTerm, raftApplied, raftLeader, raftMembers, logSize, clockOffset, inFlight,
+		noticesWaiting, noticesLost,
 	} {
 		ch <- d
 	}
@@ -143,6 +146,8 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(raftLeader, one(s.Leader != "" && s.Leader == s.Node))
 	gauge(raftMembers, float64(len(s.Members)))
 	gauge(logSize, float64(s.LogSize))
+	gauge(noticesWaiting, float64(s.NoticesWaiting))
+	count(noticesLost, s.NoticesLost)
 	gauge(clockOffset, s.Clock.Seconds())
 }
 

@@ -25,6 +25,8 @@ func TestProblems(t *testing.T) {
 	for _, err := range []error{
 		appliance.ErrNotFound, appliance.ErrExists, appliance.ErrPolicy, appliance.ErrTooMany, appliance.ErrConflict,
 		appliance.ErrToken, appliance.ErrUnavailable, appliance.ErrUnknown,
+		appliance.ErrNoticesFull, appliance.ErrEnded, appliance.ErrSignature, appliance.ErrNotEligible, appliance.ErrLastPhone,
+		appliance.ErrStepUp,
 		&appliance.InvalidError{Field: "uri", Reason: "must be an otpauth URI"},
 		fmt.Errorf("asking the leader: %w: %w", appliance.ErrUnknown, appliance.ErrUnavailable),
 		errors.New("a defect with PIN 4711 in it"),

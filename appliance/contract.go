@@ -205,14 +205,17 @@ type ClusterStatus struct {
 	Members   []Member
 	LogSize   int64 // entries in all trees
 
-	LogTree    string    // that grows
-	LogRoot    [32]byte  // its root
-	LogSigned  int64     // size of its newest checkpoint
-	LogMissing int64     // entries that this node has still to fetch from others
-	Module     hsm.State // of this node
-	Info       hsm.Info
-	Clock      time.Duration // this node's offset from its peers' median
-	Version    string
+	LogTree    string   // that grows
+	LogRoot    [32]byte // its root
+	LogSigned  int64    // size of its newest checkpoint
+	LogMissing int64    // entries that this node has still to fetch from others
+
+	NoticesWaiting int       // to be delivered, of all tenants
+	NoticesLost    uint64    // dropped, because too many waited
+	Module         hsm.State // of this node
+	Info           hsm.Info
+	Clock          time.Duration // this node's offset from its peers' median
+	Version        string
 }
 
 // Check is one line of readiness.

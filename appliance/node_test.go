@@ -66,7 +66,10 @@ func tenant(t *testing.T) appliance.Caller {
 	}
 }
 
-func newNode(t testing.TB) *node {
+func newNode(t testing.TB) *node { return newNodeOver(t, nil) }
+
+// newNodeOver is newNode with an engine that stands between the service and the real one.
+func newNodeOver(t testing.TB, wrap func(cluster.Engine) cluster.Engine) *node {
 	t.Helper()
 	pin := func() (*hsm.Secret, error) { return hsm.NewSecret([]byte("1234")), nil }
 	label := rand.Text()
@@ -114,7 +117,11 @@ func newNode(t testing.TB) *node {
 		t.Fatal(err)
 	}
 	eventually(t, func() error { _, err := raft.Propose(t.Context(), founding); return err })
-	service, err := appliance.New(appliance.Config{NodeID: "n1", Pool: pool, Engine: raft, Members: raft, Machine: machine})
+	engine := cluster.Engine(raft)
+	if wrap != nil {
+		engine = wrap(raft)
+	}
+	service, err := appliance.New(appliance.Config{NodeID: "n1", Pool: pool, Engine: engine, Members: raft, Machine: machine})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,9 @@ func (s *Service) Status(ctx context.Context) (ClusterStatus, error) {
 	if len(trees) > 0 {
 		status.LogSigned = trees[len(trees)-1].Signed
 	}
+	if status.NoticesWaiting, status.NoticesLost, err = s.outboxTotals(); err != nil {
+		return ClusterStatus{}, fmt.Errorf("reading the outboxes: %w", err)
+	}
 	status.Clock, _ = s.members.ClockOffset()
 	if info := s.estate.Load(); info != nil {
 		status.ClusterID = info.ID

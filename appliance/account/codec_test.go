@@ -64,6 +64,80 @@ func goldenCommand(set func(*Command)) *Command {
 	return c
 }
 
+var goldenNonce = []byte("0123456789abcdef")
+
+func init() {
+	goldenStates["state-sign-in"] = &State{
+		Version: 1, Salt: []byte("0123456789abcdef"), Created: start, Time: start + 90*second, Keys: 0x303132333437,
+		Credentials: []Credential{{
+			ID: "phone", Kind: Device, Params: totp6, Seed: []byte("seed"), SeedVersion: 1, KeyVersion: 3,
+			PublicKey: []byte("key"), Added: start, Watermark: -1,
+		}},
+		SignIns: []SignIn{
+			{
+				ID: "s1", Nonce: goldenNonce, Purpose: ForBrowser, Begun: start, Expires: start + 10*minute, Ended: start + minute,
+				End: Denied, By: "phone", Sends: 1, Quiet: true,
+			},
+			{
+				ID: "s2", Nonce: goldenNonce, Purpose: ForDevice, Begun: start + minute, Expires: start + 11*minute, Own: "tablet",
+				Device: NewDevice{Kind: "computer", Name: "Ann's Mac", Model: "Mac", Platform: "macOS", SystemVersion: "15.1"},
+				Place:  Place{Label: "Oslo, Norway", Latitude: 59_90, Longitude: -10_80, Accuracy: 20},
+				Codes:  []LiveCode{{"device/phone", 7}, {"phone/p1", 9}},
+			},
+		},
+		Phones: []Phone{
+			{ID: "p1", Number: "+14155550101", Label: "mine", Added: start, Verified: start + second},
+			{ID: "p2", Number: "+14155550102", Added: start, Code: 8, CodeAt: start + 2*second},
+		},
+		Channels: Channels{
+			Made: 9, Sent: []Sent{{0x0102030405060708, start}}, Repeat: []byte("fedcba9876543210"), RepeatAt: start,
+		},
+	}
+}
+
+func init() {
+	for name, set := range map[string]func(*Command){
+		"command-begin": func(c *Command) {
+			c.Begin = &Begin{
+				SignIn: "s1", Nonce: goldenNonce, Purpose: ForDevice, Own: "tablet", Device: NewDevice{Kind: "computer", Model: "Mac"},
+				Place: Place{Label: "Oslo, Norway", Latitude: 59_90, Longitude: 10_80, Accuracy: 20},
+			}
+		},
+		"command-decide": func(c *Command) {
+			c.Decide = &Decide{SignIn: "s1", Device: "phone", Allow: true, Time: start, Signature: []byte("signature")}
+		},
+		"command-fetch": func(c *Command) {
+			c.Fetch = &Fetch{SignIn: "s1", Device: "phone", Time: start, Signature: []byte("signature")}
+		},
+		"command-send": func(c *Command) { c.Send = &Send{SignIn: "s1", Phone: "p1", Voice: true} },
+		"command-enter": func(c *Command) {
+			c.Enter = &Enter{
+				SignIn: "s1", Keys: 0x303132333436, Made: 9, Evaluated: true, Matches: []Match{{Credential: "phone", Step: 58907520}},
+				Codes: []LiveCode{{"phone/p1", 9}}, MACs: 5, Register: true, Proof: true, Own: 0x0102030405060708,
+				Device: &Credential{
+					ID: "mac", Kind: Device, Params: totp6, Seed: []byte("seed"), SeedVersion: 1, KeyVersion: 3, PublicKey: []byte("key"),
+				},
+			}
+		},
+		"command-enter-combined": func(c *Command) {
+			c.Enter = &Enter{Combined: true, Keys: 1, Repeat: []byte("fedcba9876543210")}
+		},
+		"command-cancel": func(c *Command) { c.Cancel = &Cancel{SignIn: "s1"} },
+		"command-add-phone": func(c *Command) {
+			c.AddPhone = &AddPhone{Phone: Phone{ID: "p1", Number: "+14155550101", Label: "mine"}, SignIn: "s1"}
+		},
+		"command-edit-phone": func(c *Command) {
+			c.EditPhone = &EditPhone{Phone: "p1", Remove: true, Label: "mine", Position: 2, SignIn: "s1"}
+		},
+		"command-send-phone": func(c *Command) { c.SendPhone = &SendPhone{Phone: "p1", Voice: true} },
+		"command-verify-phone": func(c *Command) {
+			c.VerifyPhone = &VerifyPhone{Phone: "p1", Code: 9, Evaluated: true, Matched: true, MACs: 1}
+		},
+	} {
+		goldenCommands[name] = goldenCommand(set)
+	}
+}
+
 var goldenCommands = map[string]*Command{
 	"command-create": goldenCommand(func(c *Command) { c.Create = &Create{} }),
 	"command-delete": goldenCommand(func(c *Command) { c.Delete, c.Salt = &Delete{}, nil }),
@@ -188,6 +262,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"a drift":            func(s *State) { s.Credentials[0].Drift = MaxDrift + 1 },
 		"a watermark":        func(s *State) { s.Credentials[0].Watermark = -2 },
 		"many requests":      func(s *State) { s.Requests = make(Requests, MaxRequests+1) },
+		"many sign-ins":      func(s *State) { s.SignIns = make([]SignIn, MaxSignIns+1) },
+		"a sign-in of zeros": func(s *State) { s.SignIns = make([]SignIn, 1) },
+		"many phones":        func(s *State) { s.Phones = make([]Phone, MaxPhones+1) },
+		"a phone of zeros":   func(s *State) { s.Phones = make([]Phone, 1) },
+		"a short repeat":     func(s *State) { s.Channels.Repeat = []byte("x") },
 		"many credentials":   func(s *State) { s.Credentials = make([]Credential, MaxCredentials+1) },
 	} {
 		s, err := DecodeState(state)
@@ -223,6 +302,17 @@ func TestLargestFits(t *testing.T) {
 		w.want(Wrong, w.with(requestID(i+1), w.verify()))
 		w.state.Attempts = Attempts{}
 	}
+	for i := range byte(MaxSignIns) {
+		c := w.begin(strings.Repeat(string(rune('A'+i)), MaxID))
+		c.Begin.Own = k.ID
+		c.Begin.Device, c.Begin.Place = NewDevice{long, long, long, long, long}, Place{Label: long, Latitude: 90_00, Longitude: 180_00, Accuracy: 1<<16 - 1}
+		w.want(Done, c)
+	}
+	for i := range byte(MaxPhones) {
+		c := w.addPhone(strings.Repeat(string(rune('A'+i)), MaxID), "+12345678901234"+string(rune('0'+i)))
+		c.AddPhone.Phone.Label = long
+		w.want(Done, c)
+	}
 	c := w.verify()
 	for i := range MaxMatches {
 		c.Verify.Matches = append(c.Verify.Matches, Match{k.ID, otp.Step(i)})
@@ -248,6 +338,18 @@ func FuzzDecodeState(f *testing.F) {
 		// Whatever a store holds, an attempt on it is decided and leaves a state that can be read.
 		w := &world{t: t, state: s, now: s.Time, coalesced: s.Refused.Count}
 		w.apply(w.verify())
+		w.apply(w.begin("new"))
+		w.apply(w.enter(""))
+		for i := range s.SignIns {
+			id := s.SignIns[i].ID
+			w.apply(w.enter(id, s.SignIns[i].Codes...))
+			w.apply(w.decide(id, "phone", i%2 == 0))
+			w.apply(w.send(id, "p1"))
+		}
+		for i := range s.Phones {
+			w.apply(w.sendPhone(s.Phones[i].ID))
+			w.apply(w.removePhone(s.Phones[i].ID))
+		}
 		if len(s.Credentials) > 0 {
 			w.apply(w.resync(s.Credentials[0].ID))
 			w.apply(w.remove(s.Credentials[0].ID))

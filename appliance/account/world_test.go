@@ -2,6 +2,7 @@ package account
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -38,13 +39,17 @@ type world struct {
 	policy    Policy
 	state     *State
 	entries   []string // encoded, in order
-	coalesced uint32   // attempts that wait for an entry to be counted in
+	notices   []Notice
+	keys      map[string]*ecdsa.PrivateKey // of devices that were enrolled with one
+	coalesced uint32                       // attempts that wait for an entry to be counted in
 	now       Time
 	salts     uint64
 }
 
 func newWorld(t fataler) *world {
-	return &world{t: t, now: start, policy: Policy{AllowImport: true, AllowReveal: true}}
+	return &world{
+		t: t, now: start, policy: Policy{AllowImport: true, AllowReveal: true, Gateway: true}, keys: map[string]*ecdsa.PrivateKey{},
+	}
 }
 
 // command starts a command at the world's time.
@@ -80,7 +85,7 @@ func (w *world) apply(c *Command) Result {
 	var encodings [2][]byte
 	for i, d := range []*Decision{&first, &second} {
 		d.SetEntry(index)
-		encodings[i] = fmt.Appendf(nil, "%+v %v ", d.Result, d.Erase)
+		encodings[i] = fmt.Appendf(nil, "%+v %v %+v ", d.Result, d.Erase, d.Notices)
 		if d.Entry != nil {
 			encodings[i] = d.Entry.AppendJSON(encodings[i])
 		}
@@ -91,7 +96,8 @@ func (w *world) apply(c *Command) Result {
 	if !bytes.Equal(encodings[0], encodings[1]) {
 		w.t.Fatalf("the same command on the same state gave\n%q\n%q", encodings[0], encodings[1])
 	}
-	used := decoded.Verify != nil && decoded.Verify.MACs > 0 || decoded.Resync != nil && decoded.Resync.MACs > 0
+	used := decoded.Verify != nil && decoded.Verify.MACs > 0 || decoded.Resync != nil && decoded.Resync.MACs > 0 ||
+		decoded.Enter != nil && decoded.Enter.MACs > 0 || decoded.VerifyPhone != nil && decoded.VerifyPhone.MACs > 0
 	switch silent := first.Result.Outcome == Stale || first.Result.Replayed; {
 	case first.Result.Outcome == Locked && first.Entry == nil:
 		w.coalesced++
@@ -99,7 +105,7 @@ func (w *world) apply(c *Command) Result {
 		if used || first.Next == nil || known && !strings.Contains(w.entries[first.Result.Entry], `"outcome":"locked"`) {
 			w.t.Fatalf("%v was coalesced", first.Result)
 		}
-	case silent && (first.Entry != nil || first.Next != nil || first.Erase):
+	case silent && (first.Entry != nil || first.Next != nil || first.Erase || len(first.Notices) > 0):
 		w.t.Fatalf("%v has an effect", first.Result)
 	case !silent && (first.Entry == nil || first.Entry.Outcome != first.Result.Outcome.String() || first.Result.Entry != index):
 		w.t.Fatalf("%v has the entry %+v", first.Result, first.Entry)
@@ -115,6 +121,7 @@ func (w *world) apply(c *Command) Result {
 	for _, e := range first.Entries() {
 		w.entries = append(w.entries, string(e.AppendJSON(nil)))
 	}
+	w.notices = append(w.notices, first.Notices...)
 	if first.Erase {
 		w.state = nil
 	} else if first.Next != nil {

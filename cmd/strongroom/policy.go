@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"strongroom.internal/api/wire"
 )
@@ -48,8 +49,10 @@ Shut one again with =false.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			given := c.Flags().Changed
-			if !given("allow-reveal") && !given("allow-import") && !given("tell-spent") {
-				return usage(c, fmt.Errorf("nothing to set: give --allow-reveal, --allow-import or --tell-spent"))
+			any := false
+			c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { any = any || f.Changed })
+			if !any {
+				return usage(c, fmt.Errorf("nothing to set: give --allow-reveal, --allow-import, --tell-spent or another"))
 			}
 			cluster, ctx, end, err := o.open(c)
 			if err != nil {
@@ -69,6 +72,7 @@ Shut one again with =false.`,
 					*to[0] = *to[1]
 				}
 			}
+			setSignInPolicy(given, &next, p)
 			if err := cluster.SetPolicy(ctx, args[0], next); err != nil {
 				return err
 			}
@@ -78,11 +82,58 @@ Shut one again with =false.`,
 	c.Flags().BoolVar(&p.AllowReveal, "allow-reveal", false, "new seeds may be shown once as a QR code")
 	c.Flags().BoolVar(&p.AllowImport, "allow-import", false, "existing seeds may be imported")
 	c.Flags().BoolVar(&p.TellSpent, "tell-spent", false, "front-ends are told that a right code was used before")
+	signInPolicyFlags(c, &p)
 	return c
+}
+
+// signInPolicyFlags are the policy's numbers about sign-ins and phones; 0 is the default.
+func signInPolicyFlags(c *cobra.Command, p *wire.Policy) {
+	f := c.Flags()
+	f.StringVar(&p.CodeDomain, "code-domain", "", "the domain that text messages bind their code to")
+	f.IntVar(&p.SignInMinutes, "sign-in-minutes", 0, "how long a sign-in and its codes live (0: 10)")
+	f.IntVar(&p.SendsPerSignIn, "sends-per-sign-in", 0, "codes sent to phones for one sign-in (0: 5)")
+	f.IntVar(&p.SendsPerPhone, "sends-per-phone", 0, "codes sent to one number within an hour (0: 5)")
+	f.IntVar(&p.SendsPerAccount, "sends-per-account", 0, "codes sent for one account within an hour (0: 10)")
+	f.IntVar(&p.SendCooldownSeconds, "send-cooldown-seconds", 0, "between two codes to one number (0: 30)")
+	f.IntVar(&p.StepUpMinutes, "step-up-minutes", 0, "how long ago a sign-in may have been verified that phones are changed with (0: none is asked for)")
+}
+
+// setSignInPolicy takes over what was given.
+func setSignInPolicy(given func(string) bool, next *wire.Policy, p wire.Policy) {
+	if given("code-domain") {
+		next.CodeDomain = p.CodeDomain
+	}
+	for name, to := range map[string][2]*int{
+		"sign-in-minutes": {&next.SignInMinutes, &p.SignInMinutes}, "sends-per-sign-in": {&next.SendsPerSignIn, &p.SendsPerSignIn},
+		"sends-per-phone": {&next.SendsPerPhone, &p.SendsPerPhone}, "sends-per-account": {&next.SendsPerAccount, &p.SendsPerAccount},
+		"send-cooldown-seconds": {&next.SendCooldownSeconds, &p.SendCooldownSeconds}, "step-up-minutes": {&next.StepUpMinutes, &p.StepUpMinutes},
+	} {
+		if given(name) {
+			*to[0] = *to[1]
+		}
+	}
 }
 
 func (t *terminal) printPolicy(p wire.Policy) error {
 	return t.print(p, func(w io.Writer) {
 		fmt.Fprintf(w, "allow-reveal\t%v\nallow-import\t%v\ntell-spent\t%v\n", p.AllowReveal, p.AllowImport, p.TellSpent)
+		if p.CodeDomain != "" {
+			fmt.Fprintf(w, "code-domain\t%s\n", p.CodeDomain)
+		}
+		for _, n := range []struct {
+			name  string
+			value int
+		}{
+			{"sign-in-minutes", p.SignInMinutes},
+			{"sends-per-sign-in", p.SendsPerSignIn},
+			{"sends-per-phone", p.SendsPerPhone},
+			{"sends-per-account", p.SendsPerAccount},
+			{"send-cooldown-seconds", p.SendCooldownSeconds},
+			{"step-up-minutes", p.StepUpMinutes},
+		} {
+			if n.value != 0 {
+				fmt.Fprintf(w, "%s\t%d\n", n.name, n.value)
+			}
+		}
 	})
 }

@@ -86,7 +86,7 @@ Commands of a node take --config. Commands of a client take --nodes and --creden
 		}
 	}
 	add(groupNode, newConfig(t), newInit(t), newJoin(t), newServe(t), newHealth(t), newVersion(t))
-	add(groupCluster, newStatus(t), newToken(t), newNode(t), newClient(t), newPolicy(t), newLog(t))
+	add(groupCluster, newStatus(t), newToken(t), newNode(t), newClient(t), newPolicy(t), newWebhook(t), newLog(t))
 	add(groupTenant, newAccount(t), newDevice(t))
 	root.AddCommand(newTrust(t))
 	wrapArgs(root)

@@ -94,9 +94,10 @@ func TestS2_TheStreamResumesOnAnotherNode(t *testing.T) {
 type events struct {
 	lines *bufio.Scanner
 	end   func()
+	seen  []string // data of the events that were read
 }
 
-func (r *rig) stream(t *testing.T, node int, after string) events {
+func (r *rig) stream(t *testing.T, node int, after string) *events {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+r.rack.Chassis[node].APIAddr()+"/v1/notices/stream", nil)
@@ -109,7 +110,7 @@ func (r *rig) stream(t *testing.T, node int, after string) events {
 	if answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("the stream is answered %d %v", answer.StatusCode, answer.Header)
 	}
-	e := events{bufio.NewScanner(answer.Body), func() { cancel(); _ = answer.Body.Close() }}
+	e := &events{lines: bufio.NewScanner(answer.Body), end: func() { cancel(); _ = answer.Body.Close() }}
 	for e.lines.Scan() && e.lines.Text() != "" { // the first block says that it has begun
 		continue
 	}
@@ -117,7 +118,7 @@ func (r *rig) stream(t *testing.T, node int, after string) events {
 }
 
 // await reads up to an account's event and returns its id.
-func (e events) await(t *testing.T, account, kind string) string {
+func (e *events) await(t *testing.T, account, kind string) string {
 	t.Helper()
 	id, name := "", ""
 	for e.lines.Scan() {
@@ -128,6 +129,7 @@ func (e events) await(t *testing.T, account, kind string) string {
 		case "event":
 			name = value
 		case "data":
+			e.seen = append(e.seen, value)
 			if name == kind && strings.Contains(value, `"`+account+`"`) {
 				return id
 			}

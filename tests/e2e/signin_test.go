@@ -11,6 +11,7 @@ import (
 
 	kit "strongroom.internal/api/device"
 	"strongroom.internal/api/wire"
+	firmwaresim "strongroom.internal/firmware-sim"
 )
 
 // person is an account with a trusted phone in its owner's hand.
@@ -550,4 +551,51 @@ func TestS1_SignInsDontStepOnEachOther(t *testing.T) {
 	}
 	// One that ended makes room.
 	r.begin(t, 0, account)
+}
+
+// TestS1_AnotherTenantIsAnotherWorld: a front-end finds no sign-in, phone or notice of another's, with all that it may know.
+func TestS1_AnotherTenantIsAnotherWorld(t *testing.T) {
+	r := power(t)
+	o := withOutside(t, r)
+	account, p := r.person(t)
+	phone := r.trustPhone(t, o, account, number())
+	s := r.begin(t, 0, account)
+	credentials, err := r.rack.IssueClient(deadline(t, 30*time.Second), firmwaresim.Frontend, "other", "fe")
+	check(t, err)
+	client, err := httpClient(credentials)
+	check(t, err)
+	stranger := &rig{rack: r.rack, clients: []*http.Client{client, client, client}}
+	stream := stranger.stream(t, 0, "0")
+	for request, body := range map[string]any{
+		"GET " + signInPath(account, s):                                   nil,
+		"DELETE " + signInPath(account, s):                                nil,
+		"POST " + signInPath(account, s, "decisions"):                     p.decision(t, s, true),
+		"POST " + signInPath(account, s, "codes"):                         wire.SendCodeRequest{Phone: phone.ID, Channel: "text"},
+		"GET /v1/accounts/" + account + "/phones":                         nil,
+		"DELETE /v1/accounts/" + account + "/phones/" + phone.ID:          nil,
+		"POST /v1/accounts/" + account + "/phones/" + phone.ID + "/codes": wire.SendPhoneCodeRequest{Channel: "text"},
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		for node := range r.nodes() {
+			if status := stranger.status(t, node, method, path, body); status != http.StatusNotFound {
+				t.Errorf("%s at node %d: %d, want 404", request, node, status)
+			}
+		}
+	}
+	for _, path := range []string{"/webhooks", "/notices", "/policy"} {
+		if status := stranger.status(t, 1, http.MethodGet, "/v1/tenants/"+tenant+path, nil); status != http.StatusForbidden {
+			t.Errorf("%s: %d, want 403", path, status)
+		}
+	}
+	// Of its own there is one notice, and of the other's none before it.
+	own := stranger.account(t)
+	stranger.begin(t, 2, own)
+	stream.await(t, own, wire.NoticeBegun)
+	stream.end()
+	if len(stream.seen) != 1 {
+		t.Errorf("the stream of another tenant has %v", stream.seen)
+	}
+	if d := r.decide(t, 1, account, s, p.decision(t, s, true)); p.read(t, s, d.Code) == "" {
+		t.Error("the sign-in was disturbed")
+	}
 }
