@@ -17,6 +17,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -40,6 +41,8 @@ type Config struct {
 	Dir string
 	// FrontendSecret and GatewaySecret are those of the webhooks, whsec_ and base64 (Standard Webhooks).
 	FrontendSecret, GatewaySecret client.Secret
+	// PasswordRounds is the cost of new passwords, PBKDF2 with SHA-256. Default: 600,000.
+	PasswordRounds int
 	// Log hears what went wrong, without secrets. Default: nobody.
 	Log *slog.Logger
 }
@@ -60,6 +63,9 @@ func (c Config) Validate() error {
 		if _, err := parseSecret(secret); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
+	}
+	if c.PasswordRounds < 0 {
+		errs = append(errs, errors.New("password rounds: must not be negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -90,7 +96,7 @@ func Open(c Config) (*Site, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
-	if s.homes, err = openHomes(c.Dir, s.log); err != nil {
+	if s.homes, err = openHomes(c.Dir, cmp.Or(c.PasswordRounds, defaultRounds), s.log); err != nil {
 		return nil, fmt.Errorf("opening the demo's site: %w", err)
 	}
 	_, _ = rand.Read(s.csrfKey[:])

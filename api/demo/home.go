@@ -58,11 +58,16 @@ type news struct {
 	data wire.NoticeData
 }
 
-// saying is a sentence for the next page.
+// saying is a sentence about what was done last in a pane. Every window that shows the pane says it, until something else
+// is done there or a while has passed.
 type saying struct {
 	Text string
 	Bad  bool
+	at   time.Time
 }
+
+// sayFor is that while.
+const sayFor = time.Minute
 
 // devices are what the person holds.
 func (h *home) devices() []*app.Device {
@@ -147,12 +152,13 @@ func (h *home) recent() []news {
 	return list
 }
 
-// say leaves a sentence for the next page of a pane.
-func (h *home) say(p pane, text string) { h.leave(p, saying{Text: text}) }
+// say has a pane say what was done.
+func (h *home) say(p pane, text string) { h.leave(p, saying{Text: text, at: time.Now()}) }
 
-// complain leaves one that says what went wrong.
-func (h *home) complain(p pane, text string) { h.leave(p, saying{Text: text, Bad: true}) }
+// complain has it say what went wrong.
+func (h *home) complain(p pane, text string) { h.leave(p, saying{Text: text, Bad: true, at: time.Now()}) }
 
+// leave with the zero saying has it say nothing.
 func (h *home) leave(p pane, s saying) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -162,13 +168,13 @@ func (h *home) leave(p pane, s saying) {
 	h.said[p] = s
 }
 
-// hear takes the sentence that was left.
 func (h *home) hear(p pane) saying {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.said[p]
-	delete(h.said, p)
-	return s
+	if s := h.said[p]; time.Since(s.at) < sayFor {
+		return s
+	}
+	return saying{}
 }
 
 // watch gives the panes that change from now on, until end is called. It is false when there are too many.

@@ -23,7 +23,8 @@ var errTooMany = errors.New("there are too many people in this demo; empty its d
 
 // homes are all homes, in memory and each in a file.
 type homes struct {
-	dir string
+	dir    string
+	rounds int // of new passwords
 
 	mu        sync.Mutex // guards what follows, and the files
 	byID      map[string]*home
@@ -45,8 +46,8 @@ func homeID(cookie string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func openHomes(dir string, log *slog.Logger) (*homes, error) {
-	all := &homes{dir: dir, byID: make(map[string]*home), byAccount: make(map[string]*home)}
+func openHomes(dir string, rounds int, log *slog.Logger) (*homes, error) {
+	all := &homes{dir: dir, rounds: rounds, byID: make(map[string]*home), byAccount: make(map[string]*home)}
 	files, err := filepath.Glob(filepath.Join(dir, "home-*.json"))
 	if err != nil {
 		return nil, err

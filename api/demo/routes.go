@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"strongroom.internal/api/client"
 )
@@ -95,8 +96,20 @@ func (s *Site) form(next http.HandlerFunc) http.HandlerFunc {
 			})
 			return
 		}
+		if h := s.home(r); h != nil {
+			h.leave(paneOf(r.URL.Path), saying{})
+		}
 		next(w, r)
 	}
+}
+
+// paneOf is the pane that a path is of: its first part.
+func paneOf(path string) pane {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if first == "legacy" {
+		return paneMac
+	}
+	return pane(first)
 }
 
 func back(w http.ResponseWriter, r *http.Request, to string) {

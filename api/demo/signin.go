@@ -26,7 +26,7 @@ func (s *Site) macPage(w http.ResponseWriter, r *http.Request, h *home) {
 		in, err := s.api.SignIn(r.Context(), x.account, x.signIn)
 		if err != nil {
 			s.show(w, r, http.StatusOK, view{
-				Title: "Sign in", Page: "mac-wait", Pane: paneMac, Said: saying{s.explain("reading a sign-in", err), true},
+				Title: "Sign in", Page: "mac-wait", Pane: paneMac, Said: saying{Text: s.explain("reading a sign-in", err), Bad: true},
 			})
 			return
 		}

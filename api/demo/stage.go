@@ -47,7 +47,7 @@ func (s *Site) start(w http.ResponseWriter, r *http.Request) {
 	h, err := s.newHome(r.Context(), browserToken(w, r))
 	if err != nil {
 		s.show(w, r, http.StatusServiceUnavailable, view{
-			Title: "Strongroom", Page: "start", Said: saying{s.explain("making a person", err), true},
+			Title: "Strongroom", Page: "start", Said: saying{Text: s.explain("making a person", err), Bad: true},
 		})
 		return
 	}
@@ -59,7 +59,7 @@ func (s *Site) start(w http.ResponseWriter, r *http.Request) {
 func (s *Site) newHome(ctx context.Context, cookie string) (*home, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	h := &home{id: homeID(cookie), person: newPerson(), number: drawNumber(), macAt: addresses[0].IP}
+	h := &home{id: homeID(cookie), person: newPerson(s.homes.rounds), number: drawNumber(), macAt: addresses[0].IP}
 	var err error
 	if h.phone, err = app.New(iPhone()); err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, v view) 
 	_, _ = rand.Read(nonce)
 	v.Nonce, v.Style, v.Script = base64.StdEncoding.EncodeToString(nonce), stylePath, script
 	v.CSRF = s.csrfToken(browserToken(w, r))
-	if h := s.home(r); h != nil && v.Pane != "" && v.Said.Text == "" && r.Header.Get("X-Live") == "" {
+	if h := s.home(r); h != nil && v.Pane != "" && v.Said.Text == "" {
 		v.Said = h.hear(v.Pane)
 	}
 	var b bytes.Buffer

@@ -13,14 +13,14 @@ import (
 // hundred kilometres. Coordinates are degrees, in a plate carrée.
 
 const (
-	grid       = 2.5 // degrees between dots
-	mapWidth   = 120 // degrees shown
-	mapHeight  = 60
+	grid       = 1.5 // degrees between dots
+	mapWidth   = 84  // degrees shown
+	mapHeight  = 42
 	northmost  = 84
-	southmost  = -56
+	southmost  = -55.5
 	kmPerDeg   = 111.0
-	minHalo    = 2.2 // degrees, so that it can be seen
-	maxHalo    = 12
+	minHalo    = 1.8 // degrees, so that it can be seen
+	maxHalo    = 9
 	columns    = int(360 / grid)
 	rowsOfLand = int((northmost - southmost) / grid)
 )
@@ -87,8 +87,8 @@ func drawMap(p *wire.Place) template.HTML {
 	x, y := float64(mapWidth)/2, north-p.Latitude
 	halo := min(max(float64(p.AccuracyKM)/kmPerDeg, minHalo), maxHalo)
 	fmt.Fprintf(&b, `"/><circle class="halo" cx="%.1f" cy="%.1f" r="%.1f"/>`, x, y, halo)
-	fmt.Fprintf(&b, `<path class="pin" d="M%.1f %.1fc-3.2 -4.6 -4.6 -6.4 -4.6 -8.9a4.6 4.6 0 0 1 9.2 0c0 2.5 -1.4 4.3 -4.6 8.9z"/>`, x, y)
-	fmt.Fprintf(&b, `<circle class="hole" cx="%.1f" cy="%.1f" r="1.7"/></svg>`, x, y-8.9)
+	fmt.Fprintf(&b, `<path class="pin" d="M%.1f %.1fc-2.2 -3.2 -3.2 -4.5 -3.2 -6.2a3.2 3.2 0 0 1 6.4 0c0 1.7 -1 3 -3.2 6.2z"/>`, x, y)
+	fmt.Fprintf(&b, `<circle class="hole" cx="%.1f" cy="%.1f" r="1.2"/></svg>`, x, y-6.2)
 	return template.HTML(b.String())
 }
 

@@ -25,6 +25,8 @@ import (
 // Config is what a site is made of. Tenant is required.
 type Config struct {
 	Tenant string
+	// PasswordRounds is the cost of people's passwords. Default: demo's.
+	PasswordRounds int
 	// Log hears what goes wrong. Default: nobody.
 	Log *slog.Logger
 }
@@ -67,6 +69,7 @@ func Start(ctx context.Context, r *firmwaresim.Rack, c Config) (_ *Site, err err
 	frontend, gateway := newSecret(), newSecret()
 	s.demo, err = demo.Open(demo.Config{
 		Client: s.client, Tenant: c.Tenant, Dir: at, FrontendSecret: frontend, GatewaySecret: gateway, Log: c.Log,
+		PasswordRounds: c.PasswordRounds,
 	})
 	if err != nil {
 		return nil, err

@@ -98,7 +98,9 @@ func (r *rig) open() error {
 	if err := r.rack.Up(ctx); err != nil {
 		return err
 	}
-	r.site, err = site.Start(ctx, r.rack, site.Config{Tenant: "demo", Log: slog.New(slog.NewTextHandler(&r.log, nil))})
+	r.site, err = site.Start(ctx, r.rack, site.Config{
+		Tenant: "demo", PasswordRounds: 1000, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
+	})
 	if err != nil {
 		return err
 	}

@@ -102,6 +102,8 @@ func (b tab) do(what string, actions ...chromedp.Action) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
 	defer cancel()
+	began := time.Now()
+	defer func() { if d := time.Since(began); d > 300*time.Millisecond { b.t.Logf("SLOW %v %s", d, what) } }()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		var at, page string
 		late, cancel := context.WithTimeout(b.ctx, 5*time.Second)
@@ -122,22 +124,36 @@ func (b tab) click(selector string) {
 	b.do("clicking "+selector, chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
 }
 
+// send clicks what sends a form, and waits for the page that comes.
+func (b tab) send(selector string) {
+	b.t.Helper()
+	b.eval(`void(window.former = true)`, nil)
+	b.click(selector)
+	b.until("the page after "+selector, `document.readyState === "complete" && !window.former`)
+}
+
 func (b tab) fill(selector, text string) {
 	b.t.Helper()
 	b.do("typing into "+selector, chromedp.Clear(selector, chromedp.ByQuery, chromedp.NodeVisible), chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
-// see waits until an element is there and has a text in it. Pages are left and loaded meanwhile.
+// see waits until an element is there and has a text in it.
 func (b tab) see(selector, text string) {
 	b.t.Helper()
-	b.do("waiting for "+text+" in "+selector, chromedp.ActionFunc(func(ctx context.Context) error {
-		script := fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.checkVisibility() && e.innerText.replace(/\s+/g, " ").includes(%q))`, selector, text)
+	b.until(text+" in "+selector, fmt.Sprintf(
+		`[...document.querySelectorAll(%q)].some((e) => e.checkVisibility() && e.innerText.replace(/\s+/g, " ").includes(%q))`, selector, text))
+}
+
+// until waits until a script is true. Pages are left and loaded meanwhile.
+func (b tab) until(what, script string) {
+	b.t.Helper()
+	b.do("waiting for "+what, chromedp.ActionFunc(func(ctx context.Context) error {
 		for {
-			seen := false
-			if err := chromedp.Evaluate(script, &seen).Do(ctx); err == nil && seen || ctx.Err() != nil {
+			done := false
+			if err := chromedp.Evaluate(script, &done).Do(ctx); err == nil && done || ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := chromedp.Sleep(30 * time.Millisecond).Do(ctx); err != nil { // until the next look
+			if err := chromedp.Sleep(20 * time.Millisecond).Do(ctx); err != nil { // until the next look
 				return err
 			}
 		}

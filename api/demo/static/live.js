@@ -1,7 +1,7 @@
 (() => {
   "use strict";
   const body = document.body, pane = body.dataset.pane, embedded = window.parent !== window;
-  let busy = false, again = false, source;
+  let busy = false, again = false, leaving = false, source;
 
   // bare is what an element shows: keys of forms are new each time and show nothing.
   const bare = (element) => {
@@ -12,6 +12,7 @@
 
   // refresh loads the page again and takes over what is live in it. What is being typed stays.
   const refresh = async () => {
+    if (leaving) return;
     if (busy) { again = true; return; }
     busy = true;
     try {
@@ -20,7 +21,7 @@
         const answer = await fetch(location.href, {headers: {"X-Live": "1"}, cache: "no-store"});
         if (!answer.ok) break;
         const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-        if (answer.redirected || next.body.dataset.page !== body.dataset.page) { location.reload(); return; }
+        if (answer.redirected || next.body.dataset.page !== body.dataset.page) { leaving = true; location.reload(); return; }
         for (const old of document.querySelectorAll("[data-live]")) {
           const fresh = next.getElementById(old.id);
           if (!fresh || bare(fresh) === bare(old)) continue;
@@ -32,6 +33,9 @@
       } while (again);
     } catch { /* the stream comes back, and with it another look */ } finally { busy = false; }
   };
+
+  // A form that was sent leads to another page: what this one would hear is that page's to say.
+  document.addEventListener("submit", () => { leaving = true; });
 
   // One stream a window: its frames are told by it.
   const tell = (changed) => {
@@ -50,8 +54,8 @@
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { source?.close(); source = undefined; } else open();
   });
-  addEventListener("pagehide", () => { source?.close(); source = undefined; });
-  addEventListener("pageshow", open);
+  addEventListener("pagehide", () => { leaving = true; source?.close(); source = undefined; });
+  addEventListener("pageshow", () => { leaving = false; open(); });
   open();
 
   // The code of the settings counts down.
