@@ -1,0 +1,48 @@
+package demo
+
+import (
+	"context"
+	"time"
+
+	"strongroom.internal/api/wire"
+)
+
+// noticeWords is what people read of a notice.
+var noticeWords = map[string]string{
+	wire.NoticeBegun:         "Somebody began to sign in",
+	wire.NoticeAllowed:       "A sign-in was allowed",
+	wire.NoticeDenied:        "A sign-in was not allowed",
+	wire.NoticeVerified:      "A code was entered and the sign-in finished",
+	wire.NoticeCancelled:     "A sign-in was cancelled",
+	wire.NoticeDeviceAdded:   "A device became trusted",
+	wire.NoticeDeviceRemoved: "A device was removed",
+	wire.NoticePhoneAdded:    "A phone number was added",
+	wire.NoticePhoneRemoved:  "A phone number was removed",
+}
+
+var noticesPanel = panel{
+	Name: "notices",
+	load: func(_ context.Context, _ *Site, h *home) (any, error) {
+		type shown struct {
+			Words, Detail string
+			At            time.Time
+		}
+		var list []shown
+		for _, n := range h.recent() {
+			x := shown{Words: noticeWords[n.kind], At: n.at, Detail: n.data.Name}
+			if x.Words == "" {
+				x.Words = n.kind
+			}
+			switch d := n.data; {
+			case d.Masked != "":
+				x.Detail = d.Masked
+			case d.Device != nil && d.Place != nil && d.Place.Label != "":
+				x.Detail = d.Device.Model + ", about " + d.Place.Label
+			case d.Device != nil && d.Device.Model != "":
+				x.Detail = d.Device.Model
+			}
+			list = append(list, x)
+		}
+		return list, nil
+	},
+}

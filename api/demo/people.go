@@ -1,0 +1,65 @@
+package demo
+
+import (
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"strings"
+)
+
+// person is somebody who has an account. The password is this service's business: Strongroom never sees it.
+type person struct {
+	Account  string `json:"account"`
+	Name     string `json:"name"`
+	Password string `json:"password"` // in clear for the visitor to read, which only a demo may do
+	Rounds   int    `json:"rounds"`
+	Salt     []byte `json:"salt"`
+	Hash     []byte `json:"hash"`
+}
+
+// defaultRounds is OWASP's number for PBKDF2 with SHA-256.
+const defaultRounds = 600_000
+
+func hashPassword(password string, salt []byte, rounds int) []byte {
+	key, err := pbkdf2.Key(sha256.New, password, salt, rounds, sha256.Size)
+	if err != nil {
+		panic(err) // only for lengths that make no sense
+	}
+	return key
+}
+
+// newPerson draws somebody.
+func newPerson(rounds int) person {
+	words := [...]string{
+		"amber", "basil", "cedar", "clover", "coral", "delta", "ember", "fern", "harbor", "indigo", "juniper", "lagoon",
+		"maple", "meadow", "nectar", "opal", "pebble", "quartz", "river", "saffron", "tundra", "velvet", "willow", "zephyr",
+	}
+	var b [5]byte
+	_, _ = rand.Read(b[:])
+	pick := func(i int) string { return words[int(b[i])%len(words)] }
+	p := person{
+		Name:     "Ada Winter",
+		Account:  "ada." + strings.ToLower(rand.Text()[:6]) + "@example.com",
+		Password: pick(0) + "-" + pick(1) + "-" + pick(2),
+		Rounds:   rounds,
+		Salt:     make([]byte, 16),
+	}
+	_, _ = rand.Read(p.Salt)
+	p.Hash = hashPassword(p.Password, p.Salt, rounds)
+	return p
+}
+
+// checkPassword costs as much for a name that is nobody's, so that the time doesn't tell.
+func (a *homes) checkPassword(account, password string) (h *home, ok bool) {
+	h = a.ofAccount(account)
+	p := person{Rounds: a.rounds, Salt: make([]byte, 16), Hash: make([]byte, sha256.Size)}
+	if h != nil {
+		p = h.person
+	}
+	if len(password) > 1024 {
+		password = ""
+	}
+	right := subtle.ConstantTimeCompare(hashPassword(password, p.Salt, p.Rounds), p.Hash) == 1
+	return h, right && h != nil
+}

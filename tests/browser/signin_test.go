@@ -1,0 +1,42 @@
+package browser
+
+import "testing"
+
+// TestSignIn is the main story: the notice with its place, Allow, the code, typed, trusted; and again without a code.
+func TestSignIn(t *testing.T) {
+	r := power(t)
+	stage, password := r.visitor(t)
+	stage.see("h1", "Strongroom")
+	phone, mac := stage.another("phone"), stage.another("mac")
+	phone.see("#requests", "Nobody asks")
+	mac.fill("#password", password)
+	mac.shoot("password", light)
+	mac.send("#continue")
+	mac.see("h1", "Two-factor")
+	phone.see("#requests", "near Zürich, Switzerland")
+	phone.see("figcaption", "Approximate place, within about 20 km")
+	mac.shoot("code", light, dark, narrow)
+	phone.shoot("notice", narrow)
+	stage.shoot("stage", light, dark, narrow)
+	phone.click("button.main")
+	phone.see("#requests", "Verification code")
+	code := phone.attribute("#requests .digits", "data-code")
+	mac.see("#news", "It was allowed")
+	phone.shoot("allowed", narrow)
+	mac.fill("#code", code)
+	mac.send("#enter")
+	mac.see("h1", "Hello, Ada")
+	mac.see("#trust", "This Mac is trusted")
+	mac.shoot("in", light)
+	phone.see("#past", "Signed in")
+	mac.click("#to-account")
+	mac.see("#devices", "MacBook Air")
+	mac.shoot("account", light, dark, narrow)
+	mac.open("mac")
+	mac.click("#sign-out")
+	mac.fill("#password", password)
+	mac.send("#continue")
+	mac.see(".said", "No code was needed")
+	mac.click("#forget") // signed out completely: a code is needed again
+	begin(phone, mac, password)
+}
