@@ -35,6 +35,7 @@ var (
 var rules = []rule{
 	{"appliance/otp", ours, nil, "the arithmetic stands alone"},
 	{"appliance/audit", ours, nil, "an auditor verifies without the appliance"},
+	{"appliance/audit/index", ours, []string{"appliance/audit"}, "an index knows entries, not who writes or serves them"},
 	{"appliance/account", ours, []string{"appliance/audit", "appliance/otp"}, "the core knows codes and entries, nothing else"},
 	{"hsm", ours, []string{"hsm", "hsm/pkcs11", "hsm/hsmtest"}, "hardware knows nobody who uses it"},
 	{"cluster", ours, []string{"cluster", "cluster/clustertest", "appliance/audit"}, "an engine knows commands and entries, not what they mean"},
