@@ -38,7 +38,6 @@ var rules = []rule{
 	{"appliance/otp/tokenfile", ours, []string{"appliance/otp", "appliance/otp/pskc"}, "a reader of files knows tokens, nothing else"},
 	{"appliance/audit", ours, nil, "an auditor verifies without the appliance"},
 	{"appliance/audit/index", ours, []string{"appliance/audit"}, "an index of a log is made of entries and nothing else"},
-	{"appliance/audit/index", ours, []string{"appliance/audit"}, "an index of a log is made of entries and nothing else"},
 	{"appliance/audit/tiles", ours, []string{"appliance/audit"}, "files of a log are made of entries and nothing else"},
 	{"appliance/audit/archive", ours, []string{"appliance/audit"}, "an auditor archives without the appliance"},
 	{"appliance/audit/export", ours, []string{"appliance/audit"}, "an auditor verifies without the appliance"},

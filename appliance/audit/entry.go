@@ -45,11 +45,6 @@
 package audit
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"strconv"
 	"unicode/utf8"
 )
@@ -179,58 +174,4 @@ func cut(s string, most int) string {
 		written += n
 	}
 	return s
-}
-
-// ErrEntry: the bytes are not those of an entry.
-var ErrEntry = errors.New("not a log entry")
-
-// ParseEntry reads the bytes of an entry. It accepts exactly what AppendJSON makes of some entry with an index and a
-// time that are not negative, and answers ErrEntry otherwise.
-func ParseEntry(b []byte) (*Entry, error) {
-	if len(b) > MaxEntry {
-		return nil, fmt.Errorf("%w: %d bytes are too many", ErrEntry, len(b))
-	}
-	var w struct {
-		V          uint8  `json:"v"`
-		Index      int64  `json:"index"`
-		Time       int64  `json:"time"`
-		Tenant     string `json:"tenant"`
-		Account    string `json:"account"`
-		Actor      string `json:"actor"`
-		Request    string `json:"request"`
-		Operation  string `json:"operation"`
-		Key        string `json:"key"`
-		Subject    string `json:"subject"`
-		KeyVersion uint32 `json:"key_version"`
-		MACs       uint32 `json:"macs"`
-		Outcome    string `json:"outcome"`
-		Node       string `json:"node"`
-		Module     string `json:"module"`
-		Coalesced  uint32 `json:"coalesced"`
-		Detail     string `json:"detail"`
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&w); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrEntry, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: more follows it", ErrEntry)
-	}
-	if w.V != 1 && w.V != formatVersion {
-		return nil, fmt.Errorf("%w: version %d is not known", ErrEntry, w.V)
-	}
-	if w.Index < 0 || w.Time < 0 {
-		return nil, fmt.Errorf("%w: a negative index or time", ErrEntry)
-	}
-	e := &Entry{
-		Version: w.V, Index: w.Index, Time: w.Time, Tenant: w.Tenant, Account: w.Account, Actor: w.Actor, Request: w.Request,
-		Operation: w.Operation, Key: w.Key, Subject: w.Subject, KeyVersion: w.KeyVersion, MACs: w.MACs, Outcome: w.Outcome, Node: w.Node,
-		Module: w.Module, Coalesced: w.Coalesced, Detail: w.Detail,
-	}
-	// The JSON package is lenient about order, case, space, escapes and repeats; one comparison refuses all of that.
-	if !bytes.Equal(b, e.AppendJSON(make([]byte, 0, len(b)))) {
-		return nil, fmt.Errorf("%w: it isn't written the one way", ErrEntry)
-	}
-	return e, nil
 }

@@ -57,11 +57,9 @@ func processTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkAdd adds the bundles of a log that goes on and on, so compactions have their part; "cpu" is what the whole
-// process spent for a bundle.
+// BenchmarkAdd adds the bundles of a log that goes on and on, so compactions have their part; "cpu-µs" is what the whole
+// process spent for a bundle, in the background included.
 func BenchmarkAdd(b *testing.B) {
-	bundles := make([][][]byte, 0, b.N)
-	_ = bundles
 	x, err := Open(b.TempDir(), Config{})
 	if err != nil {
 		b.Fatal(err)
@@ -101,6 +99,7 @@ func size(b *testing.B, dir string) (n int64) {
 	return n
 }
 
+// BenchmarkSearch searches a log of 1,000,000 entries, those that are read being in memory: reading comes on top.
 func BenchmarkSearch(b *testing.B) {
 	dir := b.TempDir()
 	x, err := Open(dir, Config{})
@@ -109,13 +108,12 @@ func BenchmarkSearch(b *testing.B) {
 	}
 	start, cpu := time.Now(), processTime(b)
 	var making time.Duration
-	log := make([][][]byte, benchBundles)
-	for n := range log {
+	for n := range int64(benchBundles) {
 		t, c := time.Now(), processTime(b)
-		log[n] = benchBundle(int64(n))
+		entries := benchBundle(n)
 		making += time.Since(t)
 		cpu += processTime(b) - c
-		if err := x.Add("2026", 0, int64(n), log[n]); err != nil {
+		if err := x.Add("2026", 0, n, entries); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -123,36 +121,44 @@ func BenchmarkSearch(b *testing.B) {
 	if err := x.Close(); err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("adding %d entries: %v, %v of CPU; %.1f bytes an entry", benchEntries, adding, processTime(b)-cpu, float64(size(b, dir))/benchEntries)
+	b.Logf("adding %d entries: %v, %v of CPU; %.1f bytes an entry",
+		benchEntries, adding, processTime(b)-cpu, float64(size(b, dir))/benchEntries)
 	if x, err = Open(dir, Config{}); err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("%s", x.db.Metrics())
 	defer x.Close()
-	read := func(_ string, bundle int64) ([][]byte, error) { return log[bundle], nil }
+	log := map[int64][][]byte{}
+	read := func(_ string, bundle int64) ([][]byte, error) {
+		if log[bundle] == nil {
+			log[bundle] = benchBundle(bundle)
+		}
+		return log[bundle], nil
+	}
 	for _, c := range []struct {
 		name  string
 		query Query
 		limit int
 	}{
-		{"account", Query{Account: rareAccount}, 0},
-		{"outcome", Query{Outcome: "accepted"}, 100},
-		{"outcome1000", Query{Outcome: "accepted"}, 1000},
-		{"seldom", Query{Outcome: "spent", Node: "n1", Key: "totp-1"}, 100},
-		{"minute", Query{Outcome: "wrong", From: time.UnixMilli(1767225600000 + 100_000), To: time.UnixMilli(1767225600000 + 160_000)}, 100},
-		{"absent", Query{Account: "f" + rareAccount[1:]}, 0},
+		{"rare account", Query{Account: rareAccount}, 0},
+		{"common outcome, 100", Query{Outcome: "accepted"}, 100},
+		{"common outcome, 1000", Query{Outcome: "accepted"}, 1000},
+		{"three values", Query{Outcome: "spent", Node: "n1", Key: "totp-1"}, 100},
+		{"one minute", Query{Outcome: "wrong", From: time.UnixMilli(1767225700000), To: time.UnixMilli(1767225760000)}, 100},
+		{"absent account", Query{Account: "f" + rareAccount[1:]}, 0},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var found, pages int
-			for b.Loop() {
+			search := func() int {
 				p, err := x.Search(b.Context(), "2026", c.query, Options{Limit: c.limit, Descending: true}, read)
 				if err != nil {
 					b.Fatal(err)
 				}
-				found += len(p.Found)
-				pages++
+				return len(p.Found)
 			}
-			b.ReportMetric(float64(found)/float64(pages), "found/op")
+			found := search() // makes the bundles
+			for b.Loop() {
+				search()
+			}
+			b.ReportMetric(float64(found), "found")
 		})
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 // search is one search that is under way.
 type search struct {
-	ctx   context.Context
 	x     *Index
 	tree  string
 	query Query
@@ -33,7 +32,7 @@ type region struct {
 func (r region) has(bundle int64) bool { return r.low <= bundle && bundle < r.high }
 
 // run searches until the page is full, the budget is spent or the end is reached.
-func (s *search) run() (err error) {
+func (s *search) run(ctx context.Context) (err error) {
 	record, err := readTree(s.db, s.tree)
 	if err != nil {
 		return err
@@ -56,7 +55,7 @@ func (s *search) run() (err error) {
 		regions = []region{rest, indexed}
 	}
 	for _, r := range regions {
-		if full, err := s.scan(r, ts); full || err != nil {
+		if full, err := s.scan(ctx, r, ts); full || err != nil {
 			return err
 		}
 	}
@@ -109,13 +108,13 @@ func (s *search) firstBundle(record treeRecord, r region, is func(latest int64) 
 }
 
 // scan looks at the bundles of a region that can have entries that match. It says whether the page is full.
-func (s *search) scan(r region, ts *terms) (full bool, err error) {
+func (s *search) scan(ctx context.Context, r region, ts *terms) (full bool, err error) {
 	bundle, step := r.low, int64(1)
 	if s.o.Descending {
 		bundle, step = r.high-1, -1
 	}
 	for ; r.has(bundle); bundle += step {
-		if err := s.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return false, err
 		}
 		places := span(0, BundleSize)
@@ -157,7 +156,7 @@ func (s *search) stop(bundle int64) (full bool) {
 // fill ends the page; the next begins, or ends, at that position.
 func (s *search) fill(next int64) (full bool) {
 	s.page.Next = next
-	s.page.More = true
+	s.page.More = next < s.o.End
 	if s.o.Descending {
 		s.page.More = next > s.o.Begin
 	}

@@ -64,13 +64,16 @@ func (x *Index) Search(ctx context.Context, tree string, q Query, o Options, rea
 	if o.Begin < 0 || o.End < 0 || o.Limit < 0 {
 		return Page{}, fmt.Errorf("%w: a negative number", ErrOptions)
 	}
+	if o.Begin > x.layout.maxBundle()*BundleSize || o.End > x.layout.maxBundle()*BundleSize {
+		return Page{}, fmt.Errorf("%w: no tree has that many entries", ErrOptions)
+	}
 	if o.Limit == 0 || o.Limit > MaxLimit {
 		o.Limit = MaxLimit
 	}
-	s := &search{ctx: ctx, x: x, tree: tree, query: q, o: o, read: read, left: x.budget}
+	s := &search{x: x, tree: tree, query: q, o: o, read: read, left: x.budget}
 	err := x.use(func(db *pebble.DB) error {
 		s.db = db.NewSnapshot() // the postings are those of the tree's record, whatever is added or forgotten meanwhile
-		return errors.Join(s.run(), s.db.Close())
+		return errors.Join(s.run(ctx), s.db.Close())
 	})
 	if err != nil {
 		return Page{}, fmt.Errorf("searching tree %q: %w", tree, err)
