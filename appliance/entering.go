@@ -244,7 +244,7 @@ func (s *Service) VerifyCombined(ctx context.Context, c Caller, idempotencyKey, 
 			}
 			repeat = macs[0][:account.RepeatSize]
 		}
-		e := account.Enter{Combined: true, Repeat: repeat, MACs: attemptMACs(cmd)}
+		e := account.Enter{Combined: true, Repeat: repeat, MACs: max(attemptMACs(cmd), 1)}
 		cmd.Enter = &e
 		if s.over(state, cmd) {
 			return nil

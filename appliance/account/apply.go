@@ -55,6 +55,7 @@ func Apply(p Policy, s *State, c *Command) Decision {
 	case c.Delete != nil:
 		d := unchanged(s, c, act{outcome: Done})
 		d.Entry.Coalesced = s.Refused.Count
+		d.Entry.MACs += s.Refused.MACs
 		d.Erase = true
 		return d
 	}
@@ -98,6 +99,7 @@ func changed(n *State, c *Command, a act) Decision {
 	d := unchanged(n, c, a)
 	if d.Entry != nil {
 		d.Entry.Coalesced = n.Refused.Count
+		d.Entry.MACs += n.Refused.MACs
 		n.Refused = Refused{}
 	}
 	d.Next = n

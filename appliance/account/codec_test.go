@@ -96,6 +96,13 @@ func init() {
 }
 
 func init() {
+	goldenStates["state-repeat"] = &State{
+		Version: 1, Salt: []byte("0123456789abcdef"), Created: start, Time: start, Keys: 1, Refused: Refused{Count: 3, MACs: 4},
+		Channels: Channels{Repeat: []byte("fedcba9876543210"), RepeatAt: start, RepeatEntry: 1000},
+	}
+}
+
+func init() {
 	for name, set := range map[string]func(*Command){
 		"command-begin": func(c *Command) {
 			c.Begin = &Begin{

@@ -74,6 +74,7 @@ type Decision struct {
 
 	recorded bool // the last of Next.Requests is this command's
 	refused  bool // Next.Refused is about this entry
+	repeat   bool // Next.Channels.Repeat is about this entry
 }
 
 // Entries are all entries of the decision, in their order.
@@ -85,7 +86,7 @@ func (d *Decision) Entries() []*audit.Entry {
 }
 
 // SetEntry fills in the index that the engine gave to the entry, in the three places that name it: the entry, the result,
-// and the memory of the request or of refused attempts. It does nothing when there is no entry. Call it before Next and Result are encoded.
+// and the memory of the request or of refused attempts and texts. It does nothing when there is no entry. Call it before Next and Result are encoded.
 func (d *Decision) SetEntry(index int64) {
 	if d.Entry == nil {
 		return
@@ -97,6 +98,9 @@ func (d *Decision) SetEntry(index int64) {
 	}
 	if d.refused {
 		d.Next.Refused.Entry = index
+	}
+	if d.repeat {
+		d.Next.Channels.RepeatEntry = index
 	}
 }
 

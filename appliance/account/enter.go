@@ -2,6 +2,7 @@ package account
 
 import (
 	"bytes"
+	"crypto/sha256"
 
 	"strongroom.internal/appliance/otp"
 )
@@ -75,8 +76,7 @@ func enter(p Policy, s *State, c *Command) Decision {
 		a.outcome = Ended // nothing was compared, or what was is of no use: nothing is charged
 		return changed(n, c, a)
 	case e.Combined && s.Repeated(e.Repeat, n.Time):
-		a.outcome = Wrong
-		return changed(n, c, a)
+		return again(s, c)
 	case !e.Evaluated || e.Keys != s.Keys || e.Made != s.Channels.Made || c.Time < s.Time-MaxLag:
 		return stale
 	case e.Register && !s.roomFor(p, deviceCost):
@@ -107,11 +107,14 @@ func enter(p Policy, s *State, c *Command) Decision {
 		return accepted(p, s, n, c, a, i, m.Channel)
 	}
 	n.fail(s.cost("")+s.live(e.SignIn, n.Time)*unit[CodeDigits], n.Time)
-	if e.Combined && len(e.Repeat) > 0 {
+	repeat := e.Combined && len(e.Repeat) > 0
+	if repeat {
 		n.Channels.Repeat, n.Channels.RepeatAt = e.Repeat, n.Time
 	}
 	a.outcome, a.key = outcome, s.first("")
-	return changed(n, c, a)
+	d := changed(n, c, a)
+	d.repeat = repeat
+	return d
 }
 
 // liveCode finds the open sign-in of which a code is live: the named one, or any.
@@ -164,7 +167,7 @@ func accepted(p Policy, s, n *State, c *Command, a act, i int, by string) Decisi
 	}
 	inner := *c
 	inner.Enter, inner.Enrol, inner.Request = nil, &Enrol{Credential: *e.Device, Door: SealedDoor, MACs: 1}, RequestID{}
-	coalesced := n.Refused.Count
+	before := n.Refused
 	enrolled := enrol(p, n, &inner)
 	if enrolled.Result.Outcome != Done {
 		a.outcome, a.key, a.credential = enrolled.Result.Outcome, nil, ""
@@ -172,7 +175,10 @@ func accepted(p Policy, s, n *State, c *Command, a act, i int, by string) Decisi
 	}
 	a.credential = e.Device.ID
 	d := changed(enrolled.Next, c, a)
-	d.Entry.Coalesced, enrolled.Entry.Coalesced = coalesced, 0
+	// What was counted before belongs to the act's first entry.
+	d.Entry.Coalesced, enrolled.Entry.Coalesced = before.Count, 0
+	d.Entry.MACs += before.MACs
+	enrolled.Entry.MACs -= before.MACs
 	d.Also = enrolled.Entries()
 	d.notify(c, notices...)
 	d.Notices = append(d.Notices, enrolled.Notices...)
@@ -211,10 +217,13 @@ func (s *State) Acceptable(m Match, own string) bool {
 // CodeDigits is the length of the codes that are pushed and sent.
 const CodeDigits = 6
 
-// CodeMessage is what the code key MACs to make a code: code = truncate(HMAC(code key, message)), RFC 4226, Section 5.3.
-// The subject is a sign-in's id, or, for the code that verifies a phone, empty.
+// CodeMessage is what the code key MACs to make a code: code = truncate(HMAC(code key, message)), RFC 4226, Section 5.3. It
+// is the domain string and SHA-256 over tenant, account, sign-in, channel and the number as eight bytes, high byte first,
+// each after its length in four bytes: all messages have one length, because modules want that of those that they MAC
+// together. The sign-in is empty for the code that verifies a phone.
 func CodeMessage(tenant, account, signIn, channel string, n uint32) []byte {
-	return appendParts(nil, codeDomain, tenant, account, signIn, channel, eight(uint64(n)))
+	sum := sha256.Sum256(appendParts(nil, tenant, account, signIn, channel, eight(uint64(n))))
+	return append([]byte(codeDomain), sum[:]...)
 }
 
 const codeDomain = "strongroom/code/v1"

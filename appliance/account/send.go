@@ -21,6 +21,8 @@ type Channels struct {
 	// Repeat and RepeatAt are of the last text that was refused as a password with a code after it.
 	Repeat   []byte `cbor:"3,keyasint,omitempty"` // a MAC under the pepper
 	RepeatAt Time   `cbor:"4,keyasint,omitempty"`
+	// RepeatEntry is the index of the entry that says so.
+	RepeatEntry int64 `cbor:"5,keyasint,omitempty"`
 }
 
 // Sent is one code that was sent to a number.
@@ -31,6 +33,7 @@ type Sent struct {
 
 func (c *Channels) validate(v *validation) {
 	v.check(len(c.Sent) <= MaxSendsPerAccount, "sent", "too many")
+	v.check(c.RepeatEntry >= 0, "repeat", "has a negative entry")
 	v.check(len(c.Repeat) == 0 || len(c.Repeat) == RepeatSize, "repeat", "must have 16 bytes")
 }
 

@@ -142,7 +142,7 @@ func (s *State) validate() error {
 	v.check(s.Time > 0 && s.Time <= MaxTime, "time", "out of bounds")
 	v.check(len(s.Credentials) <= MaxCredentials, "credentials", "too many")
 	v.check(len(s.Requests) <= MaxRequests, "requests", "too many")
-	v.check(s.Refused.Since >= 0 && s.Refused.Since <= MaxTime && s.Refused.Entry >= 0 && s.Refused.Count < 1<<32-1, "refused", "out of bounds")
+	v.check(s.Refused.Since >= 0 && s.Refused.Since <= MaxTime && s.Refused.Entry >= 0 && s.Refused.Count < 1<<32-1 && s.Refused.MACs < 1<<32-1, "refused", "out of bounds")
 	v.check(!s.Phantom || len(s.Credentials) == 0 && len(s.Phones) == 0 && s.Keys == 0 && s.Created == 0, "phantom", "has what only accounts have")
 	for i := range s.Credentials {
 		c := &s.Credentials[i]

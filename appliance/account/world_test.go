@@ -105,6 +105,11 @@ func (w *world) apply(c *Command) Result {
 		if used || first.Next == nil || known && !strings.Contains(w.entries[first.Result.Entry], `"outcome":"locked"`) {
 			w.t.Fatalf("%v was coalesced", first.Result)
 		}
+	case first.Result.Outcome == Wrong && first.Entry == nil && !silent:
+		w.coalesced++
+		if !decoded.Enter.Combined || first.Next == nil || !strings.Contains(w.entries[first.Result.Entry], `"operation":"verify-combined"`) {
+			w.t.Fatalf("%v was coalesced", first.Result)
+		}
 	case silent && (first.Entry != nil || first.Next != nil || first.Erase || len(first.Notices) > 0):
 		w.t.Fatalf("%v has an effect", first.Result)
 	case !silent && (first.Entry == nil || first.Entry.Outcome != first.Result.Outcome.String() || first.Result.Entry != index):
