@@ -49,6 +49,8 @@ var rules = []rule{
 	{"api", []string{"cmd", "firmware-sim", "tests"}, nil, "only the binary sees everything"},
 	{"api/client", ours, []string{"api/client", "api/wire"}, "a front-end links nothing of the server"},
 	{"api/device", ours, []string{"api/device"}, "a phone links nothing of the server"},
+	{"api/demo", ours, []string{"api/demo", "api/demo/app", "api/client", "api/device", "api/wire"}, "a customer has the public API and nothing else"},
+	{"api/demo/app", ours, []string{"api/demo/app", "api/device", "api/wire"}, "a phone reaches its account through a front-end only"},
 	{"api/wire", ours, nil, "a front-end links nothing of the server"},
 	{
 		"cmd/strongroom-verify",

@@ -92,6 +92,7 @@ func (s *Site) code(w http.ResponseWriter, r *http.Request, h *home) {
 	mac, _ := h.theMac()
 	digits, ok := digitsOf(r.PostFormValue("code"))
 	if x.signIn == "" {
+		h.complain(paneMac, inWords["ended"]) // another window was told before
 		return
 	}
 	if !ok {
@@ -135,6 +136,7 @@ func (s *Site) send(w http.ResponseWriter, r *http.Request, h *home) {
 	defer back(w, r, "/mac")
 	x := s.sessions.get(r)
 	if x.signIn == "" {
+		h.complain(paneMac, inWords["ended"])
 		return
 	}
 	channel := "text"

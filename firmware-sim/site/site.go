@@ -3,6 +3,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -25,6 +26,8 @@ import (
 // Config is what a site is made of. Tenant is required.
 type Config struct {
 	Tenant string
+	// SendCooldown is the time between two codes to one number, in whole seconds. Default: 5 s.
+	SendCooldown time.Duration
 	// PasswordRounds is the cost of people's passwords. Default: demo's.
 	PasswordRounds int
 	// Log hears what goes wrong. Default: nobody.
@@ -81,26 +84,26 @@ func Start(ctx context.Context, r *firmwaresim.Rack, c Config) (_ *Site, err err
 	s.URL = "http://" + listener.Addr().String() + "/"
 	s.server = &http.Server{Handler: s.demo, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
 	go func() { s.served <- s.server.Serve(listener) }()
-	if err := s.connect(ctx, r, c.Tenant, frontend, gateway); err != nil {
+	if err := s.connect(ctx, r, c, frontend, gateway); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
 // connect is the operator's part. The secrets are new each time; the nodes sign with them from then on.
-func (s *Site) connect(ctx context.Context, r *firmwaresim.Rack, tenant string, frontend, gateway client.Secret) error {
+func (s *Site) connect(ctx context.Context, r *firmwaresim.Rack, c Config, frontend, gateway client.Secret) error {
 	operator, err := r.Client(r.Operator())
 	if err != nil {
 		return err
 	}
 	defer operator.Close()
-	policy, err := operator.Policy(ctx, tenant)
+	policy, err := operator.Policy(ctx, c.Tenant)
 	if err != nil {
 		return fmt.Errorf("reading the tenant's policy: %w", err)
 	}
-	policy.CodeDomain, policy.SendCooldownSeconds = "example.com", 5
+	policy.CodeDomain, policy.SendCooldownSeconds = "example.com", int(cmp.Or(c.SendCooldown, 5*time.Second)/time.Second)
 	policy.SendsPerSignIn, policy.SendsPerPhone, policy.SendsPerAccount = 20, 20, 40
-	if err := operator.SetPolicy(ctx, tenant, policy); err != nil {
+	if err := operator.SetPolicy(ctx, c.Tenant, policy); err != nil {
 		return fmt.Errorf("setting the tenant's policy: %w", err)
 	}
 	for _, hook := range []struct {
@@ -108,7 +111,7 @@ func (s *Site) connect(ctx context.Context, r *firmwaresim.Rack, tenant string, 
 		secret            client.Secret
 	}{{"frontend", demo.FrontendHook, frontend}, {"gateway", demo.GatewayHook, gateway}} {
 		url := strings.TrimSuffix(s.URL, "/") + hook.path
-		if _, err := operator.SetWebhook(ctx, tenant, hook.destination, wire.WebhookRequest{URL: url, Secret: hook.secret}); err != nil {
+		if _, err := operator.SetWebhook(ctx, c.Tenant, hook.destination, wire.WebhookRequest{URL: url, Secret: hook.secret}); err != nil {
 			return fmt.Errorf("setting the webhook for the %s: %w", hook.destination, err)
 		}
 	}

@@ -2,6 +2,8 @@ package browser
 
 import (
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // begin gives the password on the Mac, and sees the phone told.
@@ -38,6 +40,7 @@ func TestDontAllowKillsASignIn(t *testing.T) {
 	mac.shoot("refused", light)
 	phone.see("#past", "Not allowed")
 
+	stage.do("closing the first window's page, which shows the Mac too", chromedp.Navigate("about:blank"))
 	begin(phone, mac, password)
 	code := allow(phone)
 	mac.fill("#code", code)

@@ -99,7 +99,7 @@ func (r *rig) open() error {
 		return err
 	}
 	r.site, err = site.Start(ctx, r.rack, site.Config{
-		Tenant: "demo", PasswordRounds: 1000, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
+		Tenant: "demo", PasswordRounds: 1000, SendCooldown: time.Second, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,9 @@
 package browser
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // TestSignIn is the main story: the notice with its place, Allow, the code, typed, trusted; and again without a code.
 func TestSignIn(t *testing.T) {
@@ -15,6 +18,11 @@ func TestSignIn(t *testing.T) {
 	mac.see("h1", "Two-factor")
 	phone.see("#requests", "near Zürich, Switzerland")
 	phone.see("figcaption", "Approximate place, within about 20 km")
+	// The split view has all of it live, in frames.
+	for frame, words := range map[string]string{"mac": "Two-factor", "phone": "Sign-in requested", "messages": "confirms your phone number"} {
+		stage.until(words+" in the frame "+frame, fmt.Sprintf(
+			`document.querySelector("iframe[name=%s]").contentDocument.body.innerText.includes(%q)`, frame, words))
+	}
 	mac.shoot("code", light, dark, narrow)
 	phone.shoot("notice", narrow)
 	stage.shoot("stage", light, dark, narrow)

@@ -102,8 +102,6 @@ func (b tab) do(what string, actions ...chromedp.Action) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
 	defer cancel()
-	began := time.Now()
-	defer func() { if d := time.Since(began); d > 300*time.Millisecond { b.t.Logf("SLOW %v %s", d, what) } }()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		var at, page string
 		late, cancel := context.WithTimeout(b.ctx, 5*time.Second)

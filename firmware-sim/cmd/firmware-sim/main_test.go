@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +31,10 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 	programs := filepath.Join(dir, "bin")
 	link(ctx, t, programs)
 
-	lines := powerUp(ctx, t, dir, func(lines []string) {
+	lines := powerUp(ctx, t, dir, func(lines []string, address string) {
+		if page := get(ctx, t, address); !strings.Contains(page, "Make a person with a trusted phone") {
+			t.Errorf("the site at %s shows:\n%s", address, page)
+		}
 		out := bash(ctx, t, dir, lines)
 		outcomes := regexp.MustCompile(`"outcome":"(\w+)"`).FindAllStringSubmatch(out, -1)
 		var got []string
@@ -54,7 +59,8 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 			t.Errorf("a second up: %v: %s", err, out)
 		}
 	})
-	again := powerUp(ctx, t, dir, func(lines []string) {
+	again := powerUp(ctx, t, dir, func(lines []string, address string) {
+		get(ctx, t, address)
 		// The code was spent in another life, if its 90 s aren't over.
 		if out := bash(ctx, t, dir, lines[:3]); !strings.Contains(out, `"outcome"`) {
 			t.Errorf("the second time:\n%s", out)
@@ -89,9 +95,10 @@ func link(ctx context.Context, t *testing.T, programs string) {
 	}
 }
 
-// powerUp runs `firmware-sim up --demo` in dir until it is ready, calls meanwhile with the lines to paste, and ends it as
+// powerUp runs `firmware-sim up --demo` in dir until it is ready, calls meanwhile with the lines to paste and the site's
+// address, and ends it as
 // Ctrl-C does.
-func powerUp(ctx context.Context, t *testing.T, dir string, meanwhile func(lines []string)) (lines []string) {
+func powerUp(ctx context.Context, t *testing.T, dir string, meanwhile func(lines []string, address string)) (lines []string) {
 	t.Helper()
 	up := exec.CommandContext(ctx, filepath.Join("bin", "firmware-sim"), "up", "--demo")
 	up.Dir, up.Path = dir, filepath.Join(dir, "bin", "firmware-sim")
@@ -115,10 +122,13 @@ func powerUp(ctx context.Context, t *testing.T, dir string, meanwhile func(lines
 			t.Errorf("%v: %s", err, messages.String())
 		}
 	}()
-	ready := false
+	ready, address := false, ""
 	for in := bufio.NewScanner(out); !ready && in.Scan(); {
 		if line, ok := strings.CutPrefix(in.Text(), "  "); ok {
 			lines = append(lines, line)
+		}
+		if _, at, ok := strings.Cut(in.Text(), "side by side: "); ok {
+			address = at
 		}
 		ready = strings.HasPrefix(in.Text(), "Strongroom is ready.")
 	}
@@ -126,8 +136,26 @@ func powerUp(ctx context.Context, t *testing.T, dir string, meanwhile func(lines
 		t.Errorf("not ready, %d lines: %s", len(lines), messages.String())
 		return lines
 	}
-	meanwhile(lines)
+	meanwhile(lines, address)
 	return lines
+}
+
+func get(ctx context.Context, t *testing.T, address string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("%s is answered %d, %v", address, answer.StatusCode, err)
+	}
+	return string(page)
 }
 
 func bash(ctx context.Context, t *testing.T, dir string, lines []string) string {

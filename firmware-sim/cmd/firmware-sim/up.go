@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	firmwaresim "strongroom.internal/firmware-sim"
+	"strongroom.internal/firmware-sim/site"
 )
 
 // upTimeout bounds the way to three ready nodes and the demo.
@@ -46,7 +48,7 @@ left out are put back, and a node whose disk was wiped comes back as a new one. 
 	}
 	c.Flags().StringVar(&o.binary, "binary", "", "the strongroom program (default: the one beside this program)")
 	c.Flags().IntVar(&o.nodes, "nodes", 3, "chassis of a new rack")
-	c.Flags().BoolVar(&o.demo, "demo", false, "enrol a demo account and print what to try")
+	c.Flags().BoolVar(&o.demo, "demo", false, "enrol a demo account, serve the demo's sign-in site and print what to try")
 	return c
 }
 
@@ -74,6 +76,11 @@ func up(c *cobra.Command, o upOptions) (err error) {
 		return err
 	}
 	defer control.close()
+	if o.demo {
+		if err := site.WritePlaces(rack); err != nil {
+			return err
+		}
+	}
 	if err := rack.Up(starting); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end while it started
@@ -88,9 +95,18 @@ func up(c *cobra.Command, o upOptions) (err error) {
 			}
 			return err
 		}
+		served, err := site.Start(starting, rack, site.Config{Tenant: demoTenant, Log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))})
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("starting the demo's site: %w", err)
+		}
+		defer func() { err = errors.Join(err, served.Close()) }()
 		if err := d.print(c.OutOrStdout()); err != nil {
 			return err
 		}
+		fmt.Fprintf(c.OutOrStdout(), "The demo's sign-in site, with a new Mac and a trusted phone side by side: %s\n", served.URL)
 	}
 	fmt.Fprintln(c.OutOrStdout(), "Strongroom is ready. Ctrl-C takes it down; the same command finds it as it was.")
 	<-ctx.Done()
