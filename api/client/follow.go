@@ -83,7 +83,7 @@ type follower struct {
 type errOurs struct{ error }
 
 // follow listens to one node. Its error is never nil; it is an *attemptError when the next node may be asked. heard says
-// that the node sent something.
+// that the node told something.
 func (f *follower) follow(ctx context.Context, addr string) (heard bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -102,7 +102,11 @@ func (f *follower) follow(ctx context.Context, addr string) (heard bool, err err
 		body, _ := io.ReadAll(io.LimitReader(answer.Body, maxEventData))
 		return false, decision(addr, answer, body)
 	}
-	err = readEvents(answer.Body, func() { heard = true; silence.Reset(followSilence) }, f.take)
+	err = readEvents(answer.Body, func() { silence.Reset(followSilence) }, func(e serverEvent) error {
+		err := f.take(e)
+		heard = heard || err == nil
+		return err
+	})
 	if own, ok := err.(errOurs); ok {
 		return heard, own.error
 	}
