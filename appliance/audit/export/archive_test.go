@@ -80,6 +80,13 @@ func TestTamperedArchivesAreRefused(t *testing.T) {
 		b[at] ^= 1 << r.IntN(8)
 		check("a bit flipped", b, place{paths: []string{memberAt(at)}, position: -1, named: isEdge(memberAt(at))})
 	}
+	for _, m := range members {
+		if good[m.end-1] == 0 && !isTile(m.path) { // no file here ends in a zero: that is padding
+			b := bytes.Clone(good)
+			b[m.end-1] = 1
+			check("something after a file", b, in(m.path))
+		}
+	}
 	for range 40 {
 		at := r.IntN(end)
 		check("cut short", good[:at], in(memberAt(at)))

@@ -24,15 +24,18 @@ func TestParseRange(t *testing.T) {
 		{"2026", bound{kind: boundIndex, index: 2026}, bound{kind: boundIndex, index: 2026}},
 		{
 			"2026-03-31",
-			bound{kind: boundTime, milli: at("2026-03-31T00:00:00Z")}, bound{kind: boundTime, milli: at("2026-03-31T23:59:59.999Z")},
+			bound{kind: boundTime, milli: at("2026-03-31T00:00:00Z")},
+			bound{kind: boundTime, milli: at("2026-03-31T23:59:59.999Z")},
 		},
 		{
 			"2026-03-31T23:59:59Z",
-			bound{kind: boundTime, milli: at("2026-03-31T23:59:59Z")}, bound{kind: boundTime, milli: at("2026-03-31T23:59:59.999Z")},
+			bound{kind: boundTime, milli: at("2026-03-31T23:59:59Z")},
+			bound{kind: boundTime, milli: at("2026-03-31T23:59:59.999Z")},
 		},
 		{
 			"2026-03-31T23:59:59.25+02:00",
-			bound{kind: boundTime, milli: at("2026-03-31T21:59:59.250Z")}, bound{kind: boundTime, milli: at("2026-03-31T21:59:59.250Z")},
+			bound{kind: boundTime, milli: at("2026-03-31T21:59:59.250Z")},
+			bound{kind: boundTime, milli: at("2026-03-31T21:59:59.250Z")},
 		},
 	} {
 		f, l, err := parseRange(c.text, c.text)

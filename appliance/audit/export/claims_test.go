@@ -3,6 +3,7 @@ package export_test
 import (
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 
 	"strongroom.internal/appliance/audit/export"
@@ -45,6 +46,19 @@ var claims = []tampering{
 		d := 1 - 2*r.Int64N(2)
 		for k := range m.Trees {
 			m.Trees[k].First += d
+		}
+		return true
+	}),
+	claim("another first index of the oldest tree", func(_ *rand.Rand, m *export.Manifest) bool {
+		m.Trees[0].First++
+		return len(m.Trees) > 1 && fit(m)
+	}),
+	claim("another part of a tree", func(r *rand.Rand, m *export.Manifest) bool {
+		t := &m.Trees[r.IntN(len(m.Trees))]
+		if r.IntN(2) == 0 {
+			t.From++
+		} else {
+			t.To--
 		}
 		return true
 	}),
@@ -98,6 +112,26 @@ var claims = []tampering{
 		m.Trees[len(m.Trees)-1].Checkpoint = ""
 		return true
 	}),
+}
+
+// A range by time that begins with a tree needs the last entry of the tree before: without it nothing would show that no
+// entry of the range was there.
+func TestEntryBeforeTheRangeIsNeeded(t *testing.T) {
+	sp := newSpecimen(t, shape{trees: []int64{600, 600}, from: "2026-01-01T03:20:00Z"})
+	m := sp.files.manifest(t)
+	if m.From != 600 || len(m.Trees) != 2 {
+		t.Fatalf("the export is from %d, of %d trees", m.From, len(m.Trees))
+	}
+	m.Trees = m.Trees[1:]
+	for path := range sp.files {
+		if strings.HasPrefix(path, "2026/") {
+			delete(sp.files, path)
+		}
+	}
+	sp.files.seal(t, m)
+	if err := in("export.json").check(sp.verify(sp.files)); err != nil {
+		t.Error(err)
+	}
 }
 
 // fit makes the trees' part of the range that of the range.

@@ -102,8 +102,17 @@ func writeReceipt(out io.Writer, r *audit.Receipt) error {
 	fmt.Fprintf(w, "entry\t%d, position %d\n", e.Index, r.Position)
 	fmt.Fprintf(w, "time\t%s\n", momentText(e.Time))
 	for _, f := range []struct{ name, value string }{
-		{"operation", e.Operation}, {"outcome", e.Outcome}, {"tenant", e.Tenant}, {"account", e.Account}, {"actor", e.Actor},
-		{"request", e.Request}, {"key", e.Key}, {"subject", e.Subject}, {"node", e.Node}, {"module", e.Module}, {"detail", e.Detail},
+		{"operation", e.Operation},
+		{"outcome", e.Outcome},
+		{"tenant", e.Tenant},
+		{"account", e.Account},
+		{"actor", e.Actor},
+		{"request", e.Request},
+		{"key", e.Key},
+		{"subject", e.Subject},
+		{"node", e.Node},
+		{"module", e.Module},
+		{"detail", e.Detail},
 	} {
 		if f.value != "" {
 			fmt.Fprintf(w, "%s\t%s\n", f.name, plain(f.value))
