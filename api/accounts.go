@@ -33,10 +33,15 @@ func (a *API) registerAccounts(h huma.API) {
 		func(ctx context.Context, in *struct {
 			AccountPath
 			IdempotencyKey
+			Body *wire.AccountRequest
 		},
 		) (*accountOutput, error) {
 			e := exchangeOf(ctx)
-			info, created, err := a.service.PutAccount(ctx, e.caller, e.idempotencyKey, in.Account)
+			var r wire.AccountRequest
+			if in.Body != nil {
+				r = *in.Body
+			}
+			info, created, err := a.service.PutAccount(ctx, e.caller, e.idempotencyKey, in.Account, r.Class)
 			if err != nil {
 				return nil, failed(ctx, err)
 			}
@@ -53,7 +58,13 @@ func (a *API) registerAccounts(h huma.API) {
 			if err != nil {
 				return nil, failed(ctx, err)
 			}
-			return &accountOutput{Status: http.StatusOK, Body: wireAccount(info)}, nil
+			out := &accountOutput{Status: http.StatusOK, Body: wireAccount(info)}
+			if exchangeOf(ctx).caller.Role == appliance.Helpdesk {
+				for i := range out.Body.Credentials {
+					out.Body.Credentials[i].Serial = masked(out.Body.Credentials[i].Serial)
+				}
+			}
+			return out, nil
 		})
 
 	huma.Register(h, operation("DELETE /v1/accounts/{account}", "delete-account", "accounts", "Delete an account",
@@ -74,7 +85,7 @@ func (a *API) registerAccounts(h huma.API) {
 func wireAccount(i appliance.AccountInfo) wire.Account {
 	w := wire.Account{
 		Account: i.Account, Created: i.Created.UTC(), Locked: i.Locked, RetryAt: i.RetryAt.UTC(), Failures: i.Failures,
-		Credentials: make([]wire.Credential, len(i.Credentials)),
+		Credentials: make([]wire.Credential, len(i.Credentials)), Protection: wireProtection(i.Protection),
 	}
 	for n, c := range i.Credentials {
 		w.Credentials[n] = wireCredential(c)

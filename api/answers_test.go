@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -53,7 +54,7 @@ func TestRequestsArrive(t *testing.T) {
 		t.Errorf("authenticator: %+v", p)
 	}
 	s.send(t, s.client(t, asOperator), "PUT /v1/tenants/acme/policy", `{"allow_reveal":true}`)
-	if service.tenant != "acme" || service.policy != (appliance.Policy{AllowReveal: true}) {
+	if service.tenant != "acme" || !reflect.DeepEqual(service.policy, appliance.Policy{AllowReveal: true}) {
 		t.Errorf("policy: %+v of %q", service.policy, service.tenant)
 	}
 	if got := s.send(t, s.client(t), "POST /v1/join", bodies["POST /v1/join"]); got.status != 201 || service.join.NodeID != "n2" {

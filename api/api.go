@@ -115,6 +115,7 @@ func (a *API) register() error {
 	a.registerAppPasswords(h)
 	a.registerSignIns(h)
 	a.registerPhones(h)
+	a.registerProtection(h)
 	a.registerNotices(h)
 	a.registerTenants(h)
 	a.registerCluster(h)

@@ -11,7 +11,7 @@ func wireCredential(c appliance.CredentialInfo) wire.Credential {
 	return wire.Credential{
 		ID: c.ID, Kind: c.Kind.String(), Params: wireParams(c.Params), Name: c.Name, Model: c.Model, Serial: c.Serial,
 		Platform: c.Platform, SystemVersion: c.SystemVersion, Added: c.Added.UTC(), LastUsed: c.LastUsed.UTC(),
-		Certificate: c.Certificate,
+		Certificate: c.Certificate, Trusted: c.Trusted, ShowsCodes: c.ShowsCodes, State: c.State, Reported: c.Reported.UTC(),
 	}
 }
 

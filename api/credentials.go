@@ -136,8 +136,11 @@ func (a *API) listCredentials(ctx context.Context, account, kind string) (*crede
 		return nil, failed(ctx, err)
 	}
 	out := &credentialsOutput{Body: wire.Credentials{Credentials: []wire.Credential{}}}
-	for _, c := range info.Credentials {
+	for _, c := range append(info.Credentials, info.Lost...) {
 		if w := wireCredential(c); w.Kind == kind {
+			if exchangeOf(ctx).caller.Role == appliance.Helpdesk {
+				w.Serial = masked(w.Serial)
+			}
 			out.Body.Credentials = append(out.Body.Credentials, w)
 		}
 	}

@@ -44,6 +44,13 @@ type scripted struct {
 	revoked     string
 
 	begun    appliance.BeginRequest
+	class    string
+	settings string
+	protect  appliance.ProtectRequest
+	token    string
+	eligible appliance.EligibilityRequest
+	change   appliance.DeviceChange
+	erased   bool
 	decision appliance.DecisionRequest
 	send     appliance.SendRequest
 	sending  appliance.Sending
@@ -63,13 +70,14 @@ var totp = otp.Params{Mode: otp.TOTP, Hash: otp.SHA1, Digits: 6, Period: 30}
 
 func (s *scripted) info(name string) appliance.AccountInfo {
 	return appliance.AccountInfo{Account: name, Created: time.Unix(1700000000, 0), Credentials: []appliance.CredentialInfo{
-		{ID: "device1", Kind: account.Device, Params: totp, Added: time.Unix(1700000001, 0)},
+		{ID: "device1", Kind: account.Device, Params: totp, Added: time.Unix(1700000001, 0), Serial: "C02XG2JH", Trusted: true},
 		{ID: "app1", Kind: account.Authenticator, Params: totp, Added: time.Unix(1700000002, 0)},
 	}}
 }
 
-func (s *scripted) PutAccount(_ context.Context, c appliance.Caller, key, name string) (appliance.AccountInfo, bool, error) {
+func (s *scripted) PutAccount(_ context.Context, c appliance.Caller, key, name, class string) (appliance.AccountInfo, bool, error) {
 	s.note("PutAccount", c, key, name)
+	s.class = class
 	return s.info(name), true, s.err
 }
 

@@ -196,6 +196,9 @@ func appendVerification(b []byte, v wire.Verification) ([]byte, error) {
 		b = append(b, `,"retry_at":"`...)
 		b = append(v.RetryAt.AppendFormat(b, "2006-01-02T15:04:05.999999999Z07:00"), '"')
 	}
+	if v.Assurance != "" {
+		b = append(append(append(b, `,"assurance":"`...), v.Assurance...), '"')
+	}
 	if v.Device != "" {
 		b = append(append(append(b, `,"device":"`...), v.Device...), '"')
 	}

@@ -32,6 +32,11 @@ var bodies = map[string]string{
 	"PUT /v1/accounts/{account}/phones/{phone}":                     `{"label":"Mum"}`,
 	"POST /v1/accounts/{account}/phones/{phone}/codes":              `{"channel":"voice"}`,
 	"POST /v1/accounts/{account}/phones/{phone}/verifications":      `{"code":"123456"}`,
+	"POST /v1/accounts/{account}/protection":                        `{"device":"d1"}`,
+	"POST /v1/accounts/{account}/protection/undo":                   `{"token":"t"}`,
+	"PUT /v1/accounts/{account}/class":                              `{"class":"child"}`,
+	"PUT /v1/accounts/{account}/devices/{device}":                   `{"system_version":"9.1"}`,
+	"POST /v1/accounts/{account}/devices/{device}/reports":          `{"state":"lost"}`,
 	"PUT /v1/tenants/{tenant}/webhooks/{destination}":               `{"url":"https://push.example"}`,
 	"PUT /v1/tenants/{tenant}/policy":                               `{"allow_import":true}`,
 	"POST /v1/clients":                                              `{"public_key":"AAAA","role":"auditor","name":"a"}`,
@@ -45,9 +50,9 @@ var bodies = map[string]string{
 }
 
 // queries are what routes can't go without.
-var queries = map[string]string{"GET /v1/log/proofs": "?entry=3"}
+var queries = map[string]string{"GET /v1/log/proofs": "?entry=3", "GET /v1/eligibility": "?platform=iOS"}
 
-var fill = strings.NewReplacer("{account}", "alice", "{device}", "d1", "{authenticator}", "a1", "{tenant}", "acme", "{id}", "n3",
+var fill = strings.NewReplacer("{account}", "alice", "{device}", "device1", "{authenticator}", "a1", "{tenant}", "acme", "{id}", "n3",
 	"{tree}", "2026", "{path...}", "0/000", "{entry}", "3",
 	"{sign_in}", "s1", "{phone}", "p1", "{destination}", "gateway")
 
@@ -94,6 +99,14 @@ func TestRoles(t *testing.T) {
 		"DELETE /v1/accounts/{account}/phones/{phone}":                                  {asFrontend},
 		"POST /v1/accounts/{account}/phones/{phone}/codes":                              {asFrontend},
 		"POST /v1/accounts/{account}/phones/{phone}/verifications":                      {asFrontend},
+		"POST /v1/accounts/{account}/protection":                                        {asFrontend},
+		"GET /v1/accounts/{account}/protection":                                         {asFrontend, asHelpdesk},
+		"POST /v1/accounts/{account}/protection/undo":                                   {asFrontend},
+		"PUT /v1/accounts/{account}/class":                                              {asFrontend},
+		"GET /v1/eligibility":                                                           {asFrontend, asHelpdesk},
+		"GET /v1/accounts/{account}/devices/{device}":                                   {asFrontend, asHelpdesk},
+		"PUT /v1/accounts/{account}/devices/{device}":                                   {asFrontend},
+		"POST /v1/accounts/{account}/devices/{device}/reports":                          {asFrontend},
 		"GET /v1/notices/stream":                                                        {asFrontend},
 		"GET /v1/tenants/{tenant}/notices":                                              {asOperator, asAuditor},
 		"GET /v1/tenants/{tenant}/webhooks":                                             {asOperator, asAuditor},

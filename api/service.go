@@ -14,7 +14,7 @@ import (
 // Service is the use cases, as appliance.Service has them. Errors are those of package appliance; whatever else comes is
 // taken for a defect. An implementation has committed what it answers with, and is safe for concurrent use.
 type Service interface {
-	PutAccount(ctx context.Context, c appliance.Caller, idempotencyKey, name string) (info appliance.AccountInfo, created bool, err error)
+	PutAccount(ctx context.Context, c appliance.Caller, idempotencyKey, name, class string) (info appliance.AccountInfo, created bool, err error)
 	Account(ctx context.Context, c appliance.Caller, name string) (appliance.AccountInfo, error)
 	DeleteAccount(ctx context.Context, c appliance.Caller, idempotencyKey, name string) error
 
@@ -53,6 +53,14 @@ type Service interface {
 	AppPasswords(ctx context.Context, c appliance.Caller, account string) ([]appliance.AppPasswordInfo, error)
 	RevokeAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account, id string) error // empty id: all
 	VerifyAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.AppPasswordAttempt) (appliance.Verification, error)
+
+	Protect(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.ProtectRequest) (appliance.Protected, error)
+	Protection(ctx context.Context, c appliance.Caller, name string) (appliance.ProtectionInfo, error)
+	Unprotect(ctx context.Context, c appliance.Caller, idempotencyKey, name string, token *hsm.Secret) (appliance.Unprotected, error)
+	SetClass(ctx context.Context, c appliance.Caller, idempotencyKey, name, class string) (appliance.ProtectionInfo, error)
+	Eligibility(ctx context.Context, c appliance.Caller, r appliance.EligibilityRequest) (appliance.Eligibility, error)
+	ChangeDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, r appliance.DeviceChange) (appliance.EnrolledDevice, error)
+	ReportDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, erased bool) (appliance.CredentialInfo, error)
 
 	Policy(ctx context.Context, c appliance.Caller, tenant string) (appliance.Policy, error)
 	SetPolicy(ctx context.Context, c appliance.Caller, tenant string, p appliance.Policy) error

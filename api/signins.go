@@ -232,7 +232,7 @@ func (a *API) enter(ctx context.Context, in *struct {
 		return nil, failed(ctx, err)
 	}
 	out := &struct{ Body wire.Entered }{wire.Entered{
-		Outcome: checked.Outcome, RetryAt: checked.RetryAt, Device: checked.Device, Entry: checked.Entry, Replayed: checked.Replayed,
+		Outcome: checked.Outcome, RetryAt: checked.RetryAt, Assurance: checked.Assurance, Device: checked.Device, Entry: checked.Entry, Replayed: checked.Replayed,
 	}}
 	if v.Device != nil {
 		enrolled := wireEnrolled(*v.Device)
@@ -259,7 +259,7 @@ func (a *API) verifyCombined(ctx context.Context, in *struct {
 		return nil, failed(ctx, err)
 	}
 	return &struct{ Body wire.Combined }{wire.Combined{
-		Outcome: checked.Outcome, RetryAt: checked.RetryAt, Remainder: v.Remainder, Device: checked.Device, Entry: checked.Entry,
+		Outcome: checked.Outcome, RetryAt: checked.RetryAt, Remainder: v.Remainder, Assurance: checked.Assurance, Device: checked.Device, Entry: checked.Entry,
 		Replayed: checked.Replayed,
 	}}, nil
 }

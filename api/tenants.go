@@ -51,7 +51,8 @@ func wirePolicy(p appliance.Policy) wire.Policy {
 		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: int(p.MaxAppPasswords),
 		SignInMinutes: int(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: int(p.SendsPerSignIn),
 		SendsPerPhone: int(p.SendsPerPhone), SendsPerAccount: int(p.SendsPerAccount), SendCooldownSeconds: int(p.CooldownSeconds),
-		StepUpMinutes: int(p.StepUpMinutes),
+		StepUpMinutes: int(p.StepUpMinutes), BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly,
+		ExcludedClasses: p.Excluded, Platforms: wirePlatforms(p.Platforms),
 	}
 }
 
@@ -64,5 +65,23 @@ func appliancePolicy(p wire.Policy) appliance.Policy {
 			SendsPerPhone: uint8(p.SendsPerPhone), SendsPerAccount: uint8(p.SendsPerAccount),
 			CooldownSeconds: uint16(p.SendCooldownSeconds), StepUpMinutes: uint16(p.StepUpMinutes),
 		},
+		EnrolmentPolicy: account.EnrolmentPolicy{
+			BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly, Excluded: p.ExcludedClasses,
+			Platforms: accountPlatforms(p.Platforms),
+		},
 	}
+}
+
+func wirePlatforms(list []account.Platform) (w []wire.Platform) {
+	for _, p := range list {
+		w = append(w, wire.Platform(p))
+	}
+	return w
+}
+
+func accountPlatforms(list []wire.Platform) (p []account.Platform) {
+	for _, w := range list {
+		p = append(p, account.Platform(w))
+	}
+	return p
 }

@@ -94,7 +94,7 @@ func (a *API) verification(e *exchange, v appliance.Verification, err error) (wi
 		return wire.Verification{}, fmt.Errorf("the attempt's outcome %d has no name", v.Outcome)
 	}
 	e.outcome = name
-	w := wire.Verification{Outcome: name, Device: v.Credential, Entry: v.Entry, Replayed: v.Replayed, Receipt: string(v.Receipt)}
+	w := wire.Verification{Outcome: name, Assurance: assuranceName(v.Assurance), Device: v.Credential, Entry: v.Entry, Replayed: v.Replayed, Receipt: string(v.Receipt)}
 	if !v.RetryAt.IsZero() {
 		w.RetryAt = v.RetryAt.UTC()
 	}

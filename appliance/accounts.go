@@ -12,15 +12,15 @@ import (
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// PutAccount makes sure that an account exists; created is false when it did.
+// PutAccount makes sure that an account exists; created is false when it did, and then its class stays what it was.
 func (s *Service) PutAccount(
-	ctx context.Context, c Caller, idempotencyKey, name string,
+	ctx context.Context, c Caller, idempotencyKey, name, class string,
 ) (info AccountInfo, created bool, err error) {
 	cmd, err := s.command(c, idempotencyKey, name)
 	if err != nil {
 		return AccountInfo{}, false, err
 	}
-	cmd.Create = &account.Create{}
+	cmd.Create = &account.Create{Class: class}
 	result, position, err := s.proposeAccount(ctx, cmd)
 	if err != nil {
 		return AccountInfo{}, false, err
@@ -35,7 +35,8 @@ func (s *Service) PutAccount(
 	if state == nil {
 		return AccountInfo{}, false, ErrNotFound // deleted again meanwhile
 	}
-	return accountInfo(state, name, account.Time(s.now().UnixMilli())), result.Outcome == account.Done, nil
+	policy, err := s.policy(c.Tenant)
+	return accountInfo(policy, state, name, account.Time(s.now().UnixMilli())), result.Outcome == account.Done, err
 }
 
 // Account reads an account, linearizably.
@@ -44,7 +45,8 @@ func (s *Service) Account(ctx context.Context, c Caller, name string) (AccountIn
 	if err != nil {
 		return AccountInfo{}, err
 	}
-	return accountInfo(state, name, account.Time(s.now().UnixMilli())), nil
+	policy, err := s.policy(c.Tenant)
+	return accountInfo(policy, state, name, account.Time(s.now().UnixMilli())), err
 }
 
 // DeleteAccount removes an account and the salt that links its log entries to it.
@@ -106,24 +108,28 @@ func (s *Service) policy(tenant string) (p Policy, err error) {
 	return p, nil
 }
 
-func accountInfo(state *account.State, name string, now account.Time) AccountInfo {
+func accountInfo(p Policy, state *account.State, name string, now account.Time) AccountInfo {
 	info := AccountInfo{
 		Account: name, Created: moment(state.Created), Failures: int(state.Failures),
-		Credentials: make([]CredentialInfo, len(state.Credentials)),
+		Credentials: make([]CredentialInfo, len(state.Credentials)), Protection: protectionInfo(p, state, now),
 	}
 	if retryAt, locked := state.LockedAt(now); locked {
 		info.Locked, info.RetryAt = true, moment(retryAt)
 	}
 	for i := range state.Credentials {
-		info.Credentials[i] = credentialInfo(&state.Credentials[i])
+		info.Credentials[i] = credentialInfo(p, &state.Credentials[i])
+	}
+	for i := range state.Enrolment.Lost {
+		info.Lost = append(info.Lost, lostInfo(&state.Enrolment.Lost[i]))
 	}
 	return info
 }
 
-func credentialInfo(c *account.Credential) CredentialInfo {
+func credentialInfo(p Policy, c *account.Credential) CredentialInfo {
 	return CredentialInfo{
 		ID: c.ID, Kind: c.Kind, Params: c.Params, Name: c.Name, Model: c.Model, Serial: c.Serial, Platform: c.Platform,
 		SystemVersion: c.SystemVersion, Added: moment(c.Added), LastUsed: moment(c.LastUsed), Certificate: c.Certificate,
+		Trusted: c.Kind == account.Device, ShowsCodes: p.ShowsCodes(c),
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // On a real module: made, heard in its scope, shown once, and dead when revoked.
 func TestAppPasswords(t *testing.T) {
 	n, c := newNode(t), tenant(t)
-	if _, _, err := n.PutAccount(t.Context(), c, "", "ann"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), c, "", "ann", ""); err != nil {
 		t.Fatal(err)
 	}
 	request := appliance.AppPasswordRequest{

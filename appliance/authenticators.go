@@ -58,7 +58,7 @@ func (s *Service) importAuthenticator(
 	if err != nil {
 		return NewAuthenticator{}, err
 	}
-	return NewAuthenticator{CredentialInfo: credentialInfo(enrolled), Entry: entry}, nil
+	return NewAuthenticator{CredentialInfo: credentialInfo(Policy{}, enrolled), Entry: entry}, nil
 }
 
 func (s *Service) revealAuthenticator(
@@ -92,7 +92,7 @@ func (s *Service) revealAuthenticator(
 	if err != nil {
 		return NewAuthenticator{}, err
 	}
-	answer := NewAuthenticator{CredentialInfo: credentialInfo(enrolled), Entry: entry}
+	answer := NewAuthenticator{CredentialInfo: credentialInfo(Policy{}, enrolled), Entry: entry}
 	if enrolled.ID != credential.ID {
 		return answer, nil // a repeated request: what was shown once is not shown again
 	}

@@ -59,6 +59,8 @@ type AccountInfo struct {
 	Locked      bool
 	RetryAt     time.Time // zero when not locked, or when waiting does not help
 	Failures    int       // consecutive
+	Protection  ProtectionInfo
+	Lost        []CredentialInfo // devices that were reported lost or erased, and not removed yet
 }
 
 // CredentialInfo is a device or an authenticator app, without its secrets.
@@ -74,6 +76,10 @@ type CredentialInfo struct {
 	Added         time.Time
 	LastUsed      time.Time // zero: never
 	Certificate   []byte    // DER; devices only
+	Trusted       bool      // a device that is not lost
+	ShowsCodes    bool      // its system is not below the tenant's minimum
+	State         string    // "lost" or "erased"; empty: neither
+	Reported      time.Time // when it was reported so
 }
 
 // DeviceRequest enrols a device that has a key of its own.
@@ -125,11 +131,12 @@ type VerifyRequest struct {
 // Verification answers an attempt. Outcome is Accepted, Wrong, Locked, or, for tenants whose policy asks, Spent.
 type Verification struct {
 	Outcome    account.Outcome
-	RetryAt    time.Time // Locked only; zero when waiting does not help
-	Credential string    // Accepted only
-	Entry      int64     // index in the key-usage log; of a locked account's attempts, the one under which they are counted
-	Receipt    []byte    // C2SP tlog-proof; nil when none was asked for, or when no checkpoint came in time
-	Replayed   bool      // the answer of an earlier request with the same Idempotency-Key
+	RetryAt    time.Time         // Locked only; zero when waiting does not help
+	Credential string            // Accepted only
+	Assurance  account.Assurance // Accepted only: what the answer is worth
+	Entry      int64             // index in the key-usage log; of a locked account's attempts, the one under which they are counted
+	Receipt    []byte            // C2SP tlog-proof; nil when none was asked for, or when no checkpoint came in time
+	Replayed   bool              // the answer of an earlier request with the same Idempotency-Key
 }
 
 // ResyncRequest gives two consecutive codes of one credential.
@@ -238,6 +245,11 @@ var (
 	ErrLastPhone   = errors.New("one verified phone must remain")
 	ErrStepUp      = errors.New("it needs a second factor that was proved of late")
 	ErrNoticesFull = errors.New("too many notices wait to be delivered")
+
+	ErrPhoneNeeded = errors.New("a phone has to be verified first")
+	ErrPermanent   = errors.New("protection can't be turned off any more")
+	ErrIneligible  = errors.New("the tenant's policy excludes accounts of this class")
+	ErrLink        = errors.New("the link is unknown or was used")
 
 	ErrToken = errors.New("the join token is unknown, used or expired")
 

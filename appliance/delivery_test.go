@@ -104,7 +104,7 @@ func TestNoticesArriveInOrder(t *testing.T) {
 	n, c := newNode(t), tenant(t)
 	h := connect(t, n, c, "frontend")
 	for _, name := range []string{"alice", "bob"} {
-		if _, _, err := n.PutAccount(t.Context(), c, "", name); err != nil {
+		if _, _, err := n.PutAccount(t.Context(), c, "", name, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestNoticesArriveInOrder(t *testing.T) {
 func TestACodeThatIsOverIsNotSent(t *testing.T) {
 	n, c := newNode(t), tenant(t)
 	h := connect(t, n, c, "gateway")
-	if _, _, err := n.PutAccount(t.Context(), c, "", "alice"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.SetPolicy(t.Context(), operator, c.Tenant, appliance.Policy{SignInPolicy: account.SignInPolicy{CooldownSeconds: 1}}); err != nil {
@@ -239,7 +239,7 @@ func TestWhatWasPostedAndNotSaidIsPostedAgain(t *testing.T) {
 	d := &deaf{}
 	n, c := newNodeOver(t, func(e cluster.Engine) cluster.Engine { d.Engine = e; return d }), tenant(t)
 	h := connect(t, n, c, "frontend")
-	if _, _, err := n.PutAccount(t.Context(), c, "", "alice"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil {
 		t.Fatal(err)
 	}
 	d.lost.Store(2)

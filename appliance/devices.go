@@ -31,7 +31,11 @@ func (s *Service) EnrolDevice(
 	if err != nil {
 		return EnrolledDevice{}, err
 	}
-	return enrolledDevice(c.Tenant, name, enrolled, entry)
+	policy, err := s.policy(c.Tenant)
+	if err != nil {
+		return EnrolledDevice{}, err
+	}
+	return enrolledDevice(policy, c.Tenant, name, enrolled, entry)
 }
 
 // prepareDevice makes what a device is enrolled with: a seed, sealed twice, and a certificate.

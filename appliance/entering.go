@@ -212,7 +212,11 @@ func (s *Service) entered(
 	if enrolled == nil {
 		return Entered{}, ErrNotFound // removed again meanwhile
 	}
-	device, err := enrolledDevice(c.Tenant, name, enrolled, result.Entry)
+	policy, err := s.policy(c.Tenant)
+	if err != nil {
+		return Entered{}, err
+	}
+	device, err := enrolledDevice(policy, c.Tenant, name, enrolled, result.Entry)
 	if err != nil {
 		return Entered{}, err
 	}
@@ -303,9 +307,12 @@ func repeatMessage(tenant, name string, typed []byte) []byte {
 	return m
 }
 
-// enrolledDevice is what a new device needs.
-func enrolledDevice(tenant, name string, k *account.Credential, entry int64) (EnrolledDevice, error) {
-	d := EnrolledDevice{CredentialInfo: credentialInfo(k), Binding: binding(tenant, name, k), Entry: entry}
+// enrolledDevice is what a new device needs. One that may show no codes gets no seed.
+func enrolledDevice(p Policy, tenant, name string, k *account.Credential, entry int64) (EnrolledDevice, error) {
+	d := EnrolledDevice{CredentialInfo: credentialInfo(p, k), Binding: binding(tenant, name, k), Entry: entry}
+	if !p.ShowsCodes(k) {
+		return d, nil
+	}
 	if err := decode(k.Envelope, &d.Envelope); err != nil {
 		return EnrolledDevice{}, fmt.Errorf("decoding the envelope of %s: %w", k.ID, err)
 	}

@@ -38,6 +38,10 @@ type estate struct {
 	Prune     *prune        `cbor:"21,keyasint,omitempty"`
 
 	SetWebhook *setWebhook `cbor:"30,keyasint,omitempty"`
+
+	PublishDay *publishDay  `cbor:"37,keyasint,omitempty"`
+	DestroyDay *destroyDay  `cbor:"38,keyasint,omitempty"`
+	Reseal     *resealPrior `cbor:"39,keyasint,omitempty"`
 }
 
 // found is the first command of a cluster's life.
@@ -207,6 +211,12 @@ func (c *estate) decide(tx cluster.Tx) (estateDecision, error) {
 		return c.Prune.decide(tx, c.Time)
 	case c.SetWebhook != nil:
 		return c.SetWebhook.decide(tx)
+	case c.PublishDay != nil:
+		return c.PublishDay.decide(tx, c.Time)
+	case c.DestroyDay != nil:
+		return c.DestroyDay.decide(tx, c.Time)
+	case c.Reseal != nil:
+		return c.Reseal.decide(tx, c.Time)
 	}
 	return estateDecision{}, fmt.Errorf("applying an estate command of an unknown kind")
 }

@@ -39,7 +39,7 @@ func TestReceiptsTellNoMoreThanAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, public := newDeviceKey(t)
-	if _, _, err := n.PutAccount(t.Context(), c, "", "alice"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil {
 		t.Fatal(err)
 	}
 	device, err := n.EnrolDevice(t.Context(), c, "", "alice", appliance.DeviceRequest{PublicKey: public})
@@ -89,11 +89,11 @@ func TestReceiptsTellNoMoreThanAnswers(t *testing.T) {
 	proves(later, spent.Entry, "spent")
 
 	// Nobody gets another's.
-	if _, _, err := n.PutAccount(t.Context(), c, "", "bob"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), c, "", "bob", ""); err != nil {
 		t.Fatal(err)
 	}
 	stranger := tenant(t)
-	if _, _, err := n.PutAccount(t.Context(), stranger, "", "alice"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), stranger, "", "alice", ""); err != nil {
 		t.Fatal(err)
 	}
 	for name, ask := range map[string]func() ([]byte, error){
@@ -183,7 +183,7 @@ func TestLogTilesThatAreNotThere(t *testing.T) {
 // A search pages through all that matches in either order, and knows an account by its name for as long as it lives.
 func TestSearchLog(t *testing.T) {
 	n, c := newNode(t), tenant(t)
-	if _, _, err := n.PutAccount(t.Context(), c, "", "alice"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil {
 		t.Fatal(err)
 	}
 	var want []int64

@@ -81,13 +81,19 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 				m.Noticed()
 			}
 			key := accountKey(cmd.Tenant, cmd.Account)
+			if q := cmd.Protect; q != nil && decision.Keeps {
+				tx.Set(priorKey(q.PriorDay, cmd.Tenant, cmd.Account), q.Prior)
+			}
 			switch {
 			case decision.Erase:
 				tx.Delete(key)
+				if state.Enrolment.PriorDay != 0 {
+					tx.Delete(priorKey(state.Enrolment.PriorDay, cmd.Tenant, cmd.Account))
+				}
 			case decision.Next != nil:
 				tx.Set(key, account.EncodeState(decision.Next))
 			}
-			if m.Changed != nil && (cmd.Remove != nil || cmd.Delete != nil) && (decision.Erase || decision.Next != nil) {
+			if m.Changed != nil && (cmd.Remove != nil || cmd.Delete != nil || cmd.Lose != nil) && (decision.Erase || decision.Next != nil) {
 				m.Changed(cmd.Tenant, cmd.Account)
 			}
 			return mustEncode(decision.Result)

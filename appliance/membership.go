@@ -34,6 +34,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.repeat(working, s.reconcile) })
 	group.Go(func() error { return s.repeat(working, s.pruneFiles) })
 	group.Go(func() error { return s.repeat(working, s.askWitnesses) })
+	group.Go(func() error { return s.repeat(working, s.keepDays) })
 	group.Go(func() error { return s.signLog(working) })
 	group.Go(func() error { return s.deliver(working) })
 	err := group.Wait()

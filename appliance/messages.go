@@ -32,6 +32,7 @@ type noticeData struct {
 	Name       string      `json:"name,omitempty"`
 	Phone      string      `json:"phone,omitempty"`
 	Masked     string      `json:"masked,omitempty"`
+	LinkToken  string      `json:"link_token,omitempty"`
 }
 
 type deviceJSON struct {
@@ -67,7 +68,7 @@ type jobJSON struct {
 // delivered, and kept nowhere: the log has had the entry since it was asked for.
 func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]byte, error) {
 	if !n.Kind.Gateway() {
-		return frontendBody(n)
+		return s.frontendBody(ctx, q.tenant, n)
 	}
 	state, err := s.state(q.tenant, q.account)
 	if err != nil {
@@ -117,10 +118,14 @@ func textMessage(code, domain string, confirms bool) string {
 	return fmt.Sprintf("%s\n\n@%s #%s", text, domain, code)
 }
 
-func frontendBody(n account.Notice) ([]byte, error) {
+func (s *Service) frontendBody(ctx context.Context, tenant string, n account.Notice) ([]byte, error) {
+	link, err := s.linkOf(ctx, tenant, n)
+	if err != nil {
+		return nil, err
+	}
 	data := noticeData{
 		Account: n.Account, SignIn: n.SignIn, Nonce: n.Nonce, Expires: moment(n.Expires), Devices: n.Devices,
-		Credential: n.Credential, Name: n.Name, Phone: n.Phone, Masked: n.Masked,
+		Credential: n.Credential, Name: n.Name, Phone: n.Phone, Masked: n.Masked, LinkToken: link,
 	}
 	if n.Purpose != account.InvalidPurpose {
 		data.Purpose = n.Purpose.String()

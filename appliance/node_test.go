@@ -66,10 +66,17 @@ func tenant(t *testing.T) appliance.Caller {
 	}
 }
 
-func newNode(t testing.TB) *node { return newNodeOver(t, nil) }
+func newNode(t testing.TB) *node { return newNodeWith(t, nil, nil) }
 
 // newNodeOver is newNode with an engine that stands between the service and the real one.
 func newNodeOver(t testing.TB, wrap func(cluster.Engine) cluster.Engine) *node {
+	return newNodeWith(t, wrap, nil)
+}
+
+// newNodeAt is newNode with a clock of its own.
+func newNodeAt(t testing.TB, now func() time.Time) *node { return newNodeWith(t, nil, now) }
+
+func newNodeWith(t testing.TB, wrap func(cluster.Engine) cluster.Engine, now func() time.Time) *node {
 	t.Helper()
 	pin := func() (*hsm.Secret, error) { return hsm.NewSecret([]byte("1234")), nil }
 	label := rand.Text()
@@ -121,7 +128,7 @@ func newNodeOver(t testing.TB, wrap func(cluster.Engine) cluster.Engine) *node {
 	if wrap != nil {
 		engine = wrap(raft)
 	}
-	service, err := appliance.New(appliance.Config{NodeID: "n1", Pool: pool, Engine: engine, Members: raft, Machine: machine, Memory: &remembered{}})
+	service, err := appliance.New(appliance.Config{NodeID: "n1", Pool: pool, Engine: engine, Members: raft, Machine: machine, Memory: &remembered{}, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +202,7 @@ func newDeviceKey(t testing.TB) (*ecdh.PrivateKey, []byte) {
 func TestADeviceIsEnrolledAndItsCodeOpensOnce(t *testing.T) {
 	n, c := newNode(t), tenant(t)
 	key, public := newDeviceKey(t)
-	if _, created, err := n.PutAccount(t.Context(), c, "", "alice"); err != nil || !created {
+	if _, created, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil || !created {
 		t.Fatalf("making an account: created %v, %v", created, err)
 	}
 	device, err := n.EnrolDevice(t.Context(), c, "k1", "alice", appliance.DeviceRequest{PublicKey: public, Name: "phone"})
@@ -256,7 +263,7 @@ func TestADeviceIsEnrolledAndItsCodeOpensOnce(t *testing.T) {
 
 func TestTheDoorsAreClosedUnlessPolicyOpensThem(t *testing.T) {
 	n, c := newNode(t), tenant(t)
-	if _, _, err := n.PutAccount(t.Context(), c, "", "alice"); err != nil {
+	if _, _, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil {
 		t.Fatal(err)
 	}
 	uri := func() *hsm.Secret {

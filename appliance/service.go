@@ -82,6 +82,7 @@ type Service struct {
 
 	noticed  bell // rung when there may be new notices
 	delivery delivery
+	days     dayKeeping
 	locate   func(netip.Addr) account.Place
 }
 
@@ -267,6 +268,12 @@ func refusal(o account.Outcome) error {
 		return ErrStepUp
 	case account.Full:
 		return ErrNoticesFull
+	case account.NoPhone:
+		return ErrPhoneNeeded
+	case account.Permanent:
+		return ErrPermanent
+	case account.Ineligible:
+		return ErrIneligible
 	case account.Stale:
 		return fmt.Errorf("the account kept changing: %w", ErrUnavailable)
 	}

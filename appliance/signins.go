@@ -101,19 +101,23 @@ func (s *Service) signInAt(ctx context.Context, position uint64, c Caller, name,
 	if x == nil {
 		return SignInInfo{}, ErrNotFound // the account was deleted meanwhile
 	}
-	return s.signInInfo(state, x, entry), nil
+	return s.signInInfo(c.Tenant, state, x, entry)
 }
 
-func (s *Service) signInInfo(state *account.State, x *account.SignIn, entry int64) SignInInfo {
+func (s *Service) signInInfo(tenant string, state *account.State, x *account.SignIn, entry int64) (SignInInfo, error) {
+	policy, err := s.policy(tenant)
+	if err != nil {
+		return SignInInfo{}, err
+	}
 	now := max(state.Time, account.Time(s.now().UnixMilli()))
 	i := SignInInfo{
 		ID: x.ID, State: x.State(now), Nonce: x.Nonce, Purpose: x.Purpose, Begun: moment(x.Begun), Expires: moment(x.Expires),
-		Ended: moment(x.Ended), Device: x.Device, Place: x.Place, Options: state.Options(x), Entry: entry,
+		Ended: moment(x.Ended), Device: x.Device, Place: x.Place, Options: state.Options(policy, x), Entry: entry,
 	}
 	if i.State == account.SignInExpired {
 		i.Ended = i.Expires
 	}
-	return i
+	return i, nil
 }
 
 // SignIn reads a sign-in, linearizably.
@@ -129,7 +133,7 @@ func (s *Service) SignIn(ctx context.Context, c Caller, name, id string) (SignIn
 	if x == nil {
 		return SignInInfo{}, ErrNotFound
 	}
-	return s.signInInfo(state, x, -1), nil
+	return s.signInInfo(c.Tenant, state, x, -1)
 }
 
 // AwaitSignIn reads a sign-in once it is no longer as it was, or when ctx ends, whichever is first.
@@ -165,7 +169,7 @@ func (s *Service) signInHere(c Caller, name, id string) (SignInInfo, error) {
 	if x == nil {
 		return SignInInfo{}, ErrNotFound
 	}
-	return s.signInInfo(state, x, -1), nil
+	return s.signInInfo(c.Tenant, state, x, -1)
 }
 
 // SignIns lists the sign-ins of an account that are open, oldest first, linearizably. A name without a record has none.
@@ -178,7 +182,11 @@ func (s *Service) SignIns(ctx context.Context, c Caller, name string) (list []Si
 		return nil, err
 	}
 	for i := range state.SignIns {
-		if info := s.signInInfo(state, &state.SignIns[i], -1); info.Ended.IsZero() {
+		info, err := s.signInInfo(c.Tenant, state, &state.SignIns[i], -1)
+		if err != nil {
+			return nil, err
+		}
+		if info.Ended.IsZero() {
 			list = append(list, info)
 		}
 	}

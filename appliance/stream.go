@@ -44,7 +44,7 @@ func (s *Service) Notices(ctx context.Context, c Caller, after *uint64, missed f
 			return err
 		}
 		for _, n := range list {
-			body, err := frontendBody(n.Notice)
+			body, err := s.frontendBody(ctx, c.Tenant, n.Notice)
 			if err != nil {
 				return err
 			}

@@ -247,7 +247,7 @@ func unsealable(c *account.Credential) (sealed hsm.SealedSeed, err error) {
 
 // verification is what a front-end may know of a decision.
 func (s *Service) verification(c Caller, r account.Result) (Verification, error) {
-	v := Verification{Outcome: r.Outcome, Entry: r.Entry, Replayed: r.Replayed}
+	v := Verification{Outcome: r.Outcome, Assurance: r.Assurance, Entry: r.Entry, Replayed: r.Replayed}
 	switch r.Outcome {
 	case account.Accepted:
 		v.Credential = r.Credential

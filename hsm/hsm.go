@@ -207,6 +207,14 @@ type Session interface {
 	// Sign signs a digest (ECDSA: ASN.1 DER) or a message (Ed25519) with a node key or an installed cluster key.
 	Sign(name KeyName, digest []byte, opts crypto.SignerOpts) ([]byte, error)
 
+	// CreateDayKey makes the node's key of a day (see DayKey) unless there is one. Its private half can't leave the module,
+	// be copied or be changed, and DayKeys lists the days that there are keys of. OpenDay opens what was sealed to one, and
+	// is ErrNoKey once DestroyDayKey was called, which may be repeated: what a key of a day held, nothing brings back.
+	CreateDayKey(day uint32) (DayKey, error)
+	DayKeys() ([]uint32, error)
+	OpenDay(day uint32, sealed []byte) (*Secret, error)
+	DestroyDayKey(day uint32) error
+
 	// CreateTransportKey makes the one-use key pair that receives the wrapping key. An older one is destroyed.
 	CreateTransportKey() (pkix []byte, err error)
 	// ExportTo wraps the wrapping and binding keys to a transport key that the security officer marked trusted; any

@@ -15,6 +15,7 @@ type Account struct {
 	Locked      bool         `json:"locked" doc:"Attempts are refused now, right ones too."`
 	RetryAt     time.Time    `json:"retry_at,omitzero" doc:"When locked: the next attempt is heard then. Absent when waiting does not help."`
 	Failures    int          `json:"failures" doc:"Consecutive failed attempts." minimum:"0"`
+	Protection  Protection   `json:"protection"`
 }
 
 // Kinds of credentials.
@@ -30,12 +31,16 @@ type Credential struct {
 	Params        Params    `json:"params"`
 	Name          string    `json:"name,omitempty" example:"Alice's phone"`
 	Model         string    `json:"model,omitempty"`
-	Serial        string    `json:"serial,omitempty"`
+	Serial        string    `json:"serial,omitempty" doc:"The help desk sees its last four characters."`
 	Platform      string    `json:"platform,omitempty"`
 	SystemVersion string    `json:"system_version,omitempty"`
 	Added         time.Time `json:"added"`
 	LastUsed      time.Time `json:"last_used,omitzero" doc:"Absent when it was never used."`
 	Certificate   []byte    `json:"certificate,omitempty" doc:"Devices only: the certificate for the device's key, DER."`
+	Trusted       bool      `json:"trusted,omitempty" doc:"It is a device that vouches for its owner: not one that is lost or erased."`
+	ShowsCodes    bool      `json:"shows_codes,omitempty" doc:"It is given codes and notices: its system is not below the tenant's minimum."`
+	State         string    `json:"state,omitempty" enum:"lost,erased" doc:"As it was reported; absent when it wasn't."`
+	Reported      time.Time `json:"reported,omitzero" doc:"When."`
 }
 
 // Params say how codes are computed (RFC 4226, RFC 6238). Zero members mean TOTP, SHA1, 6 digits, 30 s.
@@ -64,7 +69,7 @@ type DeviceRequest struct {
 // EnrolledDevice is what the new device needs.
 type EnrolledDevice struct {
 	Device   Credential `json:"device"`
-	Envelope Envelope   `json:"envelope" doc:"The seed, sealed to the device's key inside the hardware."`
+	Envelope Envelope   `json:"envelope,omitzero" doc:"The seed, sealed to the device's key inside the hardware. Absent for a device that may show no codes: it gets its seed when its system is new enough (change-device)."`
 	Binding  Binding    `json:"binding" doc:"What the envelope is bound to; the device needs it to open it."`
 	Entry    int64      `json:"entry" doc:"Index of the key-usage log's entry that records it."`
 }
@@ -134,4 +139,10 @@ type Policy struct {
 	SendsPerAccount     int    `json:"sends_per_account,omitempty" minimum:"0" maximum:"40" doc:"Codes that may be sent for one account within an hour; absent or 0: 10."`
 	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
 	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for."`
+
+	BornProtected   bool       `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
+	NoWayBack       bool       `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`
+	Platforms       []Platform `json:"platforms,omitempty" nullable:"false" maxItems:"12" doc:"Systems of devices and their minimum versions. A device below the minimum can be listed and is given no codes and no notices."`
+	ListedOnly      bool       `json:"listed_only,omitempty" doc:"Devices of platforms that are not listed are not eligible."`
+	ExcludedClasses []string   `json:"excluded_classes,omitempty" nullable:"false" maxItems:"8" doc:"Classes of accounts that can't turn protection on. None is excluded unless it stands here: not children's and not managed ones."`
 }

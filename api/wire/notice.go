@@ -24,6 +24,9 @@ const (
 	NoticeDeviceRemoved = "device.removed"
 	NoticePhoneAdded    = "phone.added"
 	NoticePhoneRemoved  = "phone.removed"
+	NoticeProtectionOn  = "protection.on" // with link_token and expires, while there is a way back
+	NoticeProtectionOff = "protection.off"
+	NoticeDeviceLost    = "device.lost"
 )
 
 // NoticeData is what a front-end is told.
@@ -40,6 +43,7 @@ type NoticeData struct {
 	Name       string     `json:"name,omitempty"`
 	Phone      string     `json:"phone,omitempty"`
 	Masked     string     `json:"masked,omitempty"`
+	LinkToken  string     `json:"link_token,omitempty"` // for the mail that tells the person: it turns protection off again
 }
 
 // CodeJob is what a gateway is to send or say.

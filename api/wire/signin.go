@@ -147,6 +147,7 @@ type TextProof struct {
 type Entered struct {
 	Outcome   string          `json:"outcome" enum:"accepted,wrong,spent,expired,locked,ended" doc:"As of a verification; ended: the sign-in is over, its state says how."`
 	RetryAt   time.Time       `json:"retry_at,omitzero" doc:"When locked: the next attempt is heard then. Absent when waiting does not help."`
+	Assurance string          `json:"assurance,omitempty" enum:"password,two_step,two_factor" doc:"When accepted: what it is worth, by the account's protection."`
 	Device    string          `json:"device,omitempty" doc:"When accepted: the credential whose own code it was."`
 	NewDevice *EnrolledDevice `json:"new_device,omitempty" doc:"When accepted and asked for: what the device needs that is trusted now."`
 	Entry     int64           `json:"entry"`
@@ -169,6 +170,7 @@ type Combined struct {
 	Outcome   string    `json:"outcome" enum:"accepted,wrong,spent,expired,locked"`
 	RetryAt   time.Time `json:"retry_at,omitzero"`
 	Remainder int       `json:"remainder,omitempty" doc:"When accepted: how many bytes of the text stand before the code. They are the password, for the front-end to check."`
+	Assurance string    `json:"assurance,omitempty" enum:"password,two_step,two_factor"`
 	Device    string    `json:"device,omitempty"`
 	Entry     int64     `json:"entry"`
 	Replayed  bool      `json:"replayed,omitempty"`

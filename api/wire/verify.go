@@ -29,12 +29,13 @@ func (r VerifyRequest) reveal() any {
 
 // Verification answers an attempt.
 type Verification struct {
-	Outcome  string    `json:"outcome" enum:"accepted,wrong,spent,expired,locked" doc:"spent and expired are told only to tenants whose policy asks; the rest read wrong."`
-	RetryAt  time.Time `json:"retry_at,omitzero" doc:"When locked: the next attempt is heard then. Absent when waiting does not help."`
-	Device   string    `json:"device,omitempty" doc:"When accepted: the credential whose code it was."`
-	Entry    int64     `json:"entry" doc:"Index of the key-usage log's entry that records it."`
-	Replayed bool      `json:"replayed,omitempty" doc:"The answer of an earlier request with the same Idempotency-Key; nothing was charged."`
-	Receipt  string    `json:"receipt,omitempty" doc:"When asked for: a C2SP tlog-proof with the entry, its inclusion proof, and a checkpoint. Absent when no checkpoint came in time: ask for it later, by entry. Absent as well, for tenants that are not told spent from wrong, when the code was not accepted: the entry tells."`
+	Outcome   string    `json:"outcome" enum:"accepted,wrong,spent,expired,locked" doc:"spent and expired are told only to tenants whose policy asks; the rest read wrong."`
+	RetryAt   time.Time `json:"retry_at,omitzero" doc:"When locked: the next attempt is heard then. Absent when waiting does not help."`
+	Assurance string    `json:"assurance,omitempty" enum:"password,two_step,two_factor" doc:"When accepted: what it is worth, by the account's protection."`
+	Device    string    `json:"device,omitempty" doc:"When accepted: the credential whose code it was."`
+	Entry     int64     `json:"entry" doc:"Index of the key-usage log's entry that records it."`
+	Replayed  bool      `json:"replayed,omitempty" doc:"The answer of an earlier request with the same Idempotency-Key; nothing was charged."`
+	Receipt   string    `json:"receipt,omitempty" doc:"When asked for: a C2SP tlog-proof with the entry, its inclusion proof, and a checkpoint. Absent when no checkpoint came in time: ask for it later, by entry. Absent as well, for tenants that are not told spent from wrong, when the code was not accepted: the entry tells."`
 }
 
 // ResyncRequest gives two consecutive codes of one credential.

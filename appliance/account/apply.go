@@ -7,11 +7,27 @@ import (
 	"strongroom.internal/appliance/audit"
 )
 
-// Apply decides one command on an account's state; nil is the state of a name without a record. It changes neither
+// Apply decides one command on an account's state, as apply does; and it is the one place through which every answer says
+// what it is worth, and every notice passes on its way to devices.
+func Apply(p Policy, s *State, c *Command) Decision {
+	d := apply(p, s, c)
+	if d.Result.Outcome == Accepted && (c.Verify != nil || c.Enter != nil) {
+		d.Result.Assurance = s.Assurance()
+		if d.Entry != nil && d.Result.Assurance > PasswordLevel {
+			d.Entry.Detail = "assurance " + d.Result.Assurance.String()
+		}
+	}
+	for i := range d.Notices {
+		d.Notices[i].Devices = p.heard(d.Notices[i].Devices, s, d.Next)
+	}
+	return d
+}
+
+// apply decides one command on an account's state; nil is the state of a name without a record. It changes neither
 // argument. The command must be valid, as every decoded one is. The order of the questions is part of what is promised:
 // a request that was answered gets its answer again, whatever has become of the account; then an account that is locked
 // hears nothing.
-func Apply(p Policy, s *State, c *Command) Decision {
+func apply(p Policy, s *State, c *Command) Decision {
 	if r := s.request(c.Request, c.Time); r != nil {
 		operation, fingerprint := c.fingerprint()
 		if operation != r.Operation || fingerprint != r.Fingerprint {
@@ -25,7 +41,7 @@ func Apply(p Policy, s *State, c *Command) Decision {
 	case c.VerifyAppPassword != nil:
 		return verifyAppPassword(p, s, c)
 	case c.Create != nil:
-		return create(s, c)
+		return create(p, s, c)
 	case c.Begin != nil:
 		return begin(p, s, c)
 	case c.Enter != nil:
@@ -37,9 +53,9 @@ func Apply(p Policy, s *State, c *Command) Decision {
 	case s == nil || s.Phantom:
 		return unchanged(s, c, act{outcome: NotFound})
 	case c.Decide != nil:
-		return decide(s, c)
+		return decide(p, s, c)
 	case c.Fetch != nil:
-		return fetch(s, c)
+		return fetch(p, s, c)
 	case c.AddPhone != nil:
 		return addPhone(p, s, c)
 	case c.EditPhone != nil:
@@ -63,6 +79,9 @@ func Apply(p Policy, s *State, c *Command) Decision {
 		d.Entry.Coalesced = s.Refused.Count
 		d.Entry.MACs += s.Refused.MACs
 		d.Erase = true
+		return d
+	}
+	if d, ok := enrolmentCommand(p, s, c); ok {
 		return d
 	}
 	panic("applying an account command that is of no kind") // Validate refuses it

@@ -158,14 +158,15 @@ type PhoneOption struct {
 
 // Options lists the ways. A name that isn't an account pretends to have what most have: a device and one phone, the same
 // ones each time that it is asked.
-func (s *State) Options(x *SignIn) Options {
+func (s *State) Options(p Policy, x *SignIn) Options {
 	if s.Phantom {
 		id, masked := s.phantomPhone()
 		return Options{Devices: true, Phones: []PhoneOption{{id, masked}}}
 	}
 	var o Options
 	for i := range s.Credentials {
-		o.Devices = o.Devices || s.Credentials[i].ID != x.Own
+		k := &s.Credentials[i]
+		o.Devices = o.Devices || k.ID != x.Own && p.ShowsCodes(k)
 	}
 	for i := range s.Phones {
 		if p := &s.Phones[i]; p.Verified != 0 {

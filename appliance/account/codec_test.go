@@ -64,6 +64,50 @@ func goldenCommand(set func(*Command)) *Command {
 	return c
 }
 
+func init() {
+	goldenStates["state-protected"] = &State{
+		Version: 1, Salt: []byte("0123456789abcdef"), Created: start, Time: start + 90*second, Keys: 0x303132333437,
+		Phones: []Phone{{ID: "p1", Number: "+14155550101", Added: start, Verified: start + minute}},
+		Enrolment: Enrolment{
+			Mode: TwoFactor, Since: start + 90*second, Link: []byte("fedcba9876543210"), Until: start + 90*second + 14*24*hour, Class: "child",
+			PriorDay: 20454,
+			Lost: []LostDevice{{
+				ID: "old", Name: "Ann's", Model: "model", Serial: "serial", Platform: "iOS", SystemVersion: "9", Added: start, LastUsed: start + second,
+				Erased: true, At: start + minute,
+			}},
+		},
+	}
+	goldenStates["state-born"] = &State{
+		Version: 1, Salt: []byte("0123456789abcdef"), Created: start, Time: start, Keys: 0x303132333436, Enrolment: Enrolment{Mode: Pending, Born: true},
+	}
+	for name, set := range map[string]func(*Command){
+		"command-create-class": func(c *Command) { c.Create = &Create{Class: "child"} },
+		"command-protect": func(c *Command) {
+			c.Protect = &Protect{Own: "phone", Link: []byte("fedcba9876543210"), SignIn: "s1", Checked: true}
+		},
+		"command-protect-new": func(c *Command) {
+			c.Protect = &Protect{
+				Register: true, Link: []byte("fedcba9876543210"), Key: 0x0102030405060708, Platform: "iOS", SystemVersion: "9",
+				Device: &Credential{
+					ID: "mac", Kind: Device, Params: totp6, Seed: []byte("seed"), SeedVersion: 1, KeyVersion: 3, PublicKey: []byte("key"),
+					Platform: "iOS", SystemVersion: "9",
+				},
+			}
+		},
+		"command-protect-settings": func(c *Command) {
+			c.Protect = &Protect{Own: "phone", Link: []byte("fedcba9876543210"), Prior: []byte("sealed"), PriorDay: 20454}
+		},
+		"command-unprotect": func(c *Command) {
+			c.Unprotect = &Unprotect{Link: []byte("fedcba9876543210"), Matched: true, MACs: 1, Token: 0x0102030405060708}
+		},
+		"command-lose":          func(c *Command) { c.Lose = &Lose{Device: "phone", Erased: true} },
+		"command-update-device": func(c *Command) { c.UpdateDevice = &UpdateDevice{Device: "phone", Name: "mine", SystemVersion: "9.1"} },
+		"command-classify":      func(c *Command) { c.Classify = &Classify{Class: "child"} },
+	} {
+		goldenCommands[name] = goldenCommand(set)
+	}
+}
+
 var goldenNonce = []byte("0123456789abcdef")
 
 func init() {

@@ -48,6 +48,12 @@ type Command struct {
 	CreateAppPassword *CreateAppPassword `cbor:"30,keyasint,omitempty"`
 	RevokeAppPassword *RevokeAppPassword `cbor:"31,keyasint,omitempty"`
 	VerifyAppPassword *VerifyAppPassword `cbor:"32,keyasint,omitempty"`
+
+	Protect      *Protect      `cbor:"40,keyasint,omitempty"`
+	Unprotect    *Unprotect    `cbor:"41,keyasint,omitempty"`
+	Lose         *Lose         `cbor:"42,keyasint,omitempty"`
+	UpdateDevice *UpdateDevice `cbor:"43,keyasint,omitempty"`
+	Classify     *Classify     `cbor:"44,keyasint,omitempty"`
 }
 
 // RequestID is the first 16 bytes of SHA-256 over the actor and its Idempotency-Key, so that no client can meet
@@ -55,7 +61,9 @@ type Command struct {
 type RequestID [16]byte
 
 // Create makes an account. An account that exists is left as it is: Outcome Exists.
-type Create struct{}
+type Create struct {
+	Class string `cbor:"1,keyasint,omitempty"` // of accounts, for policy; see Enrolment
+}
 
 // Delete removes an account, its credentials and its pseudonym's salt: what the log says of it stays and can no longer
 // be linked to the person.
@@ -139,6 +147,7 @@ func (c *Command) Validate() error {
 		c.Begin != nil, c.Decide != nil, c.Fetch != nil, c.Send != nil, c.Enter != nil, c.Cancel != nil,
 		c.AddPhone != nil, c.EditPhone != nil, c.SendPhone != nil, c.VerifyPhone != nil,
 		c.CreateAppPassword != nil, c.RevokeAppPassword != nil, c.VerifyAppPassword != nil,
+		c.Protect != nil, c.Unprotect != nil, c.Lose != nil, c.UpdateDevice != nil, c.Classify != nil,
 	} {
 		if set {
 			kinds++
@@ -187,6 +196,11 @@ func (c *Command) Validate() error {
 		v.text("phone", c.SendPhone.Phone, 1, MaxID)
 	case c.VerifyPhone != nil:
 		v.text("phone", c.VerifyPhone.Phone, 1, MaxID)
+	}
+	c.validateEnrolment(v)
+	if q := c.Protect; q != nil && q.PriorDay != 0 {
+		today := DayOf(c.Time)
+		v.check(q.PriorDay == today || q.PriorDay+1 == today, "earlier settings", "not of this day")
 	}
 	return errors.Join(v.errs...)
 }

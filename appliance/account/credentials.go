@@ -8,7 +8,7 @@ import (
 )
 
 // create makes an account, or a real one of a phantom: what was guessed before it was made still counts.
-func create(s *State, c *Command) Decision {
+func create(p Policy, s *State, c *Command) Decision {
 	switch {
 	case s == nil && len(c.Salt) != SaltSize:
 		return stale
@@ -22,6 +22,10 @@ func create(s *State, c *Command) Decision {
 	n.SignIns = nil // nobody could ever have ended them
 	n.Created = n.Time
 	n.Keys = firstKeys(n.Salt)
+	n.Enrolment = Enrolment{Class: c.Create.Class}
+	if p.BornProtected && !p.excludes(n.Enrolment.Class) {
+		n.Enrolment.Born, n.Enrolment.Mode = true, Pending
+	}
 	return changed(n, c, act{outcome: Done})
 }
 
@@ -85,21 +89,30 @@ func remove(s *State, c *Command) Decision {
 	n := next(s, c)
 	i := s.index(c.Remove.Credential)
 	if i < 0 {
+		if d, ok := removeLost(s, c); ok {
+			return d
+		}
 		return changed(n, c, act{outcome: NotFound})
 	}
 	k := s.Credentials[i]
-	n.ownCredentials()
-	n.Credentials = slices.Delete(n.Credentials, i, i+1)
-	n.Keys++
-	if len(n.Credentials) == 0 {
-		// NIST SP 800-63B, Section 5.2.2: whoever is locked out for good has to bind anew.
-		n.Credentials = nil
-		n.Attempts = Attempts{}
-	}
-	n.silence(DeviceChannel(k.ID))
+	n.drop(i)
 	d := changed(n, c, act{outcome: Done, credential: k.ID, key: &k})
 	d.notify(c, Notice{Kind: NoticeDeviceRemoved, Credential: k.ID, Name: k.Name, Device: k.described(), Devices: s.deciders(&SignIn{})})
 	return d
+}
+
+// drop takes the credential at i away, and all codes that it was given. s is the new state.
+func (s *State) drop(i int) {
+	id := s.Credentials[i].ID
+	s.ownCredentials()
+	s.Credentials = slices.Delete(s.Credentials, i, i+1)
+	s.Keys++
+	if len(s.Credentials) == 0 {
+		// NIST SP 800-63B, Section 5.2.2: whoever is locked out for good has to bind anew.
+		s.Credentials = nil
+		s.Attempts = Attempts{}
+	}
+	s.silence(DeviceChannel(id))
 }
 
 // described is what a notice says of a credential.

@@ -81,7 +81,7 @@ func (c *Credential) signedBy(message, signature []byte) bool {
 }
 
 // decide judges a decision. The same one twice has one effect: whoever replays it changes nothing.
-func decide(s *State, c *Command) Decision {
+func decide(p Policy, s *State, c *Command) Decision {
 	q := c.Decide
 	n := next(s, c)
 	i, k := s.signIn(q.SignIn), s.Find(q.Device)
@@ -95,7 +95,7 @@ func decide(s *State, c *Command) Decision {
 	case !k.signedBy(DecisionMessage(c.Tenant, c.Account, x, q), q.Signature):
 		a.outcome = BadSignature
 		return changed(n, c, a)
-	case x.Own == k.ID:
+	case x.Own == k.ID, q.Allow && !p.ShowsCodes(k): // who may see no code may still say no
 		a.outcome = NotEligible
 		return changed(n, c, a)
 	case x.End == Denied && !q.Allow && x.By == k.ID:
@@ -130,7 +130,7 @@ func decide(s *State, c *Command) Decision {
 }
 
 // fetch lets a device have the code of a sign-in that it allowed. It is an entry each time, since a key is used.
-func fetch(s *State, c *Command) Decision {
+func fetch(p Policy, s *State, c *Command) Decision {
 	q := c.Fetch
 	n := next(s, c)
 	x, k := s.SignIn(q.SignIn), s.Find(q.Device)
@@ -142,6 +142,8 @@ func fetch(s *State, c *Command) Decision {
 	switch {
 	case !k.signedBy(FetchMessage(c.Tenant, c.Account, x, q), q.Signature):
 		a.outcome = BadSignature
+	case !p.ShowsCodes(k):
+		a.outcome = NotEligible
 	case !x.Open(n.Time):
 		a.outcome = Ended
 	case x.Code(DeviceChannel(k.ID)) == 0:

@@ -4,11 +4,12 @@ import "strongroom.internal/appliance/audit"
 
 // Result is what the caller learns of a command, besides the log entry's index.
 type Result struct {
-	Outcome    Outcome `cbor:"1,keyasint"`
-	RetryAt    Time    `cbor:"2,keyasint,omitempty"` // Locked: when the next attempt is heard; 0 when waiting does not help
-	Credential string  `cbor:"3,keyasint,omitempty"` // that was accepted, enrolled or removed
-	Replayed   bool    `cbor:"4,keyasint,omitempty"` // answered from an earlier request with the same id
-	Entry      int64   `cbor:"5,keyasint"`           // index of the log entry that records it; the first one's when replayed
+	Outcome    Outcome   `cbor:"1,keyasint"`
+	RetryAt    Time      `cbor:"2,keyasint,omitempty"` // Locked: when the next attempt is heard; 0 when waiting does not help
+	Credential string    `cbor:"3,keyasint,omitempty"` // that was accepted, enrolled or removed
+	Replayed   bool      `cbor:"4,keyasint,omitempty"` // answered from an earlier request with the same id
+	Assurance  Assurance `cbor:"6,keyasint,omitempty"` // of an attempt that was Accepted
+	Entry      int64     `cbor:"5,keyasint"`           // index of the log entry that records it; the first one's when replayed
 }
 
 // Outcome is what was decided.
@@ -41,6 +42,13 @@ const (
 	OutOfScope Outcome = 20 // an app password of another service or network
 )
 
+// Outcomes about protection.
+const (
+	NoPhone    Outcome = 24 + iota // a verified phone is needed first
+	Permanent                      // protection is on and can't be turned off any more
+	Ineligible                     // policy excludes accounts of this class
+)
+
 // outcomeNames are what log entries say. They are signed: never change one.
 var outcomeNames = [...]string{
 	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
@@ -50,6 +58,7 @@ var outcomeNames = [...]string{
 	Ended: "ended", TooSoon: "too-soon", BadSignature: "bad-signature", NotEligible: "not-eligible", LastPhone: "last-phone",
 	StepUp: "step-up-needed", Full: "notices-full",
 	OutOfScope: "out-of-scope",
+	NoPhone:    "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
 }
 
 // String is the outcome's name in log entries.
@@ -74,6 +83,9 @@ type Decision struct {
 	Also []*audit.Entry
 	// Notices are kept in the same step, in this order, until they are delivered.
 	Notices []Notice
+
+	// Keeps is true when the command's sealed earlier settings are to be kept.
+	Keeps bool
 
 	recorded bool // the last of Next.Requests is this command's
 	refused  bool // Next.Refused is about this entry
@@ -206,5 +218,5 @@ func (c *Command) signInOperation() string {
 	case c.VerifyPhone != nil:
 		return opVerifyPhone
 	}
-	return ""
+	return c.enrolmentOperation()
 }

@@ -81,6 +81,25 @@ const (
 	// software that saved it tries it every few seconds.
 	RepeatFor Time = 10 * 60 * 1000
 
+	// WayBack is how long, in milliseconds, protection can be turned off again by the link.
+	WayBack Time = 14 * 24 * 60 * 60 * 1000
+	// LinkSize is what a link's token is made of, and LinkTokenSize the token: 160 bits can't be guessed, so that a wrong one
+	// need not be charged.
+	LinkSize      = 16
+	LinkTokenSize = 20
+	// MaxSettings is what a front-end may leave of earlier settings, and MaxPrior what that is sealed: with a key of seven
+	// nodes.
+	MaxSettings = 16 << 10
+	MaxPrior    = 20 << 10
+	// MaxLost bounds the lost and erased devices that are remembered: a person looks for the last ones.
+	MaxLost = 10
+	// MaxPlatforms and MaxClasses keep a whole policy within an entry's detail.
+	MaxPlatforms = 12
+	MaxPlatform  = 24
+	MaxVersion   = 16
+	MaxClasses   = 8
+	MaxClass     = 24
+
 	// MaxTime is the end of the year 9999, in milliseconds: far enough, and nothing overflows.
 	MaxTime Time = 253402300799999
 	// MaxCounter keeps windows around a counter from overflowing.

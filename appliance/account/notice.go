@@ -29,6 +29,8 @@ type Notice struct {
 	Number string `cbor:"16,keyasint,omitempty"`
 	Voice  bool   `cbor:"17,keyasint,omitempty"`
 	N      uint32 `cbor:"18,keyasint,omitempty"`
+	// Link is Enrolment.Link, of which the token is made when the notice is delivered.
+	Link []byte `cbor:"40,keyasint,omitempty"`
 }
 
 // NoticeKind is what a notice is about.
@@ -49,16 +51,24 @@ const (
 	NoticePhoneRemoved
 )
 
+// Kinds about protection.
+const (
+	NoticeProtectionOn NoticeKind = 40 + iota
+	NoticeProtectionOff
+	NoticeDeviceLost
+)
+
 var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
 	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
 	NoticePhoneRemoved: "phone.removed",
+	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
 }
 
 // String is the kind's name on the wire.
 func (k NoticeKind) String() string {
-	if int(k) >= len(noticeNames) {
+	if int(k) >= len(noticeNames) || noticeNames[k] == "" {
 		return noticeNames[0]
 	}
 	return noticeNames[k]

@@ -278,6 +278,7 @@ func verifyPhone(p Policy, s *State, c *Command) Decision {
 	phone.Verified, phone.Code, phone.CodeAt = n.Time, 0, 0
 	a.outcome, a.credential = Accepted, phone.ID
 	d := changed(n, c, a)
+	d.complete(c, n)
 	d.notify(c, Notice{Kind: NoticePhoneAdded, Phone: phone.ID, Masked: phone.Masked(), Devices: s.deciders(&SignIn{})})
 	return d
 }

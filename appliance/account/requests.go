@@ -135,6 +135,9 @@ func (s *State) remember(c *Command, result Result) {
 func (c *Command) fingerprint() (operation uint8, fingerprint uint64) {
 	switch {
 	case c.Create != nil:
+		if c.Create.Class != "" {
+			return requestCreate, digest(c.Create.Class)
+		}
 		return requestCreate, 0
 	case c.Delete != nil:
 		return requestDelete, 0
@@ -184,7 +187,7 @@ func (c *Command) signInFingerprint() (operation uint8, fingerprint uint64) {
 	case c.VerifyPhone != nil:
 		return requestVerifyPhone, digest(c.VerifyPhone.Phone)
 	}
-	return 0, 0
+	return c.enrolmentFingerprint()
 }
 
 func (e *Enrol) fingerprint() uint64 {

@@ -161,7 +161,7 @@ func TestPhantomSignIn(t *testing.T) {
 	var ids [2]string
 	for i, w := range []*world{real, nobody} {
 		w.want(Done, w.begin("s1"))
-		o := w.state.Options(w.state.SignIn("s1"))
+		o := w.state.Options(w.policy, w.state.SignIn("s1"))
 		if !o.Devices || len(o.Phones) != 1 || len(o.Phones[0].Masked) != len("•••• •• 67") {
 			t.Fatalf("options: %+v", o)
 		}

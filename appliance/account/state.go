@@ -33,6 +33,7 @@ type State struct {
 	Phones       []Phone      `cbor:"12,keyasint,omitempty"` // in the person's order
 	Channels     Channels     `cbor:"13,keyasint,omitzero"`
 	AppPasswords AppPasswords `cbor:"14,keyasint,omitzero"`
+	Enrolment    Enrolment    `cbor:"16,keyasint,omitzero"`
 }
 
 // Kind is what holds a seed.
@@ -165,6 +166,9 @@ func (s *State) validate() error {
 		v.check(s.phone(s.Phones[i].ID) == i, "phone", "its id is there twice")
 	}
 	s.Channels.validate(v)
+	s.Enrolment.validate(v)
+	v.check(!s.Phantom || s.Enrolment.Mode == Unprotected && len(s.Enrolment.Lost) == 0, "phantom", "has what only accounts have")
+	v.check(s.Enrolment.Mode != TwoFactor || s.VerifiedPhones() > 0, "protection", "without a verified phone")
 	return errors.Join(v.errs...)
 }
 
@@ -186,6 +190,7 @@ type Policy struct {
 	// MaxAppPasswords is the most that an account may have; 0: MaxAppPasswords of limits.go, which is also the most.
 	MaxAppPasswords uint8 `cbor:"21,keyasint,omitempty" json:"max_app_passwords,omitempty"`
 	SignInPolicy
+	EnrolmentPolicy
 	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
 	// wait. Acts that are nothing without their notice are refused then.
 	NoticesFull bool `cbor:"-" json:"-"`
@@ -201,7 +206,7 @@ func (p Policy) Validate() error {
 	if p.MaxAppPasswords > MaxAppPasswords {
 		return fmt.Errorf("max_app_passwords: must be at most %d", MaxAppPasswords)
 	}
-	return p.SignInPolicy.validate()
+	return errors.Join(p.SignInPolicy.validate(), p.EnrolmentPolicy.validate())
 }
 
 func (p Policy) maxCredentials() int {

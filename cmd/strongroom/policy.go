@@ -13,7 +13,7 @@ import (
 func newPolicy(t *terminal) *cobra.Command {
 	c := &cobra.Command{Use: "policy", Short: "Show or set a tenant's policy", RunE: needsCommand}
 	o := connectionFlags(c)
-	c.AddCommand(newPolicyShow(t, o), newPolicySet(t, o))
+	c.AddCommand(newPolicyShow(t, o), newPolicySet(t, o), newPolicyApply(t, o), newPolicyExample(t))
 	return c
 }
 
@@ -122,6 +122,13 @@ func (t *terminal) printPolicy(p wire.Policy) error {
 	return t.print(p, func(w io.Writer) {
 		fmt.Fprintf(w, "allow-reveal\t%v\nallow-import\t%v\ntell-spent\t%v\n", p.AllowReveal, p.AllowImport, p.TellSpent)
 		fmt.Fprintf(w, "allow-app-passwords\t%v\n", p.AllowAppPasswords)
+		fmt.Fprintf(w, "born-protected\t%v\nno-way-back\t%v\nlisted-only\t%v\n", p.BornProtected, p.NoWayBack, p.ListedOnly)
+		for _, x := range p.Platforms {
+			fmt.Fprintf(w, "platform\t%s\t%s\n", x.Name, or(x.Minimum, "every version"))
+		}
+		for _, class := range p.ExcludedClasses {
+			fmt.Fprintf(w, "excluded-class\t%s\n", class)
+		}
 		if p.CodeDomain != "" {
 			fmt.Fprintf(w, "code-domain\t%s\n", p.CodeDomain)
 		}

@@ -49,6 +49,7 @@ func Run(t *testing.T, newRig func(t testing.TB) Rig) {
 	t.Run("Birth", s.birth)
 	t.Run("ClusterKeys", s.clusterKeys)
 	t.Run("NodeKeys", s.nodeKeys)
+	t.Run("DayKeys", s.dayKeys)
 	t.Run("Transfer", s.transfer)
 	t.Run("Concurrency", s.concurrency)
 	t.Run("Resident", s.resident)

@@ -134,7 +134,7 @@ func (r *rig) runFsck(t *testing.T, url, vkey string) (string, error) {
 	if err := command.Run(); err != nil {
 		return out.String(), &fsckError{out.String()}
 	}
-	if strings.Contains(out.String(), "fsck failed") || !strings.Contains(out.String(), "Completed ranges") {
+	if strings.Contains(out.String(), "fsck failed") || !strings.Contains(out.String(), "Successfully") {
 		return out.String(), &fsckError{out.String()}
 	}
 	return out.String(), nil
