@@ -156,7 +156,9 @@ func (h *home) recent() []news {
 func (h *home) say(p pane, text string) { h.leave(p, saying{Text: text, at: time.Now()}) }
 
 // complain has it say what went wrong.
-func (h *home) complain(p pane, text string) { h.leave(p, saying{Text: text, Bad: true, at: time.Now()}) }
+func (h *home) complain(p pane, text string) {
+	h.leave(p, saying{Text: text, Bad: true, at: time.Now()})
+}
 
 // leave with the zero saying has it say nothing.
 func (h *home) leave(p pane, s saying) {
