@@ -25,7 +25,7 @@ help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: install-run build ## Power up three virtual appliances in ./run with a demo account; Ctrl-C takes them down
+run: install-run build ## Power up three virtual appliances in ./run and the demo's site; Ctrl-C takes them down
 	@exec bin/firmware-sim up --rack $(RACK) --demo
 
 .PHONY: build

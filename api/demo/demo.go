@@ -108,7 +108,11 @@ func Open(c Config) (*Site, error) {
 	return s, nil
 }
 
-// Close ends the pages' event streams and waits for what is under way. Close the server that serves the site after it.
+// EndStreams ends the pages' event streams, which last as long as the pages are open: a server that is shut down waits for
+// them.
+func (s *Site) EndStreams() { s.close() }
+
+// Close waits for what goes on after its request was answered. The server has to have ended before.
 func (s *Site) Close() {
 	s.close()
 	s.work.Wait()

@@ -30,6 +30,8 @@ func (s *Site) explain(doing string, err error) string {
 		return "We could not find out whether that worked. Please look, and try again."
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return "That can't be done right now. Please try again in a moment."
+	case errors.Is(err, errTooMany):
+		return "There are as many people in this demo as there may be."
 	case errors.Is(err, app.ErrUnknownSignIn):
 		return "This device knows no such sign-in."
 	case errors.Is(err, app.ErrNotTrusted):

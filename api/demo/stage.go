@@ -44,6 +44,7 @@ func macBook() wire.DeviceRequest {
 
 // start makes a person: an account, with a phone that is trusted and a number that is verified.
 func (s *Site) start(w http.ResponseWriter, r *http.Request) {
+	former := s.home(r)
 	h, err := s.newHome(r.Context(), browserToken(w, r))
 	if err != nil {
 		s.show(w, r, http.StatusServiceUnavailable, view{
@@ -53,6 +54,11 @@ func (s *Site) start(w http.ResponseWriter, r *http.Request) {
 	}
 	s.sessions.end(w, r)
 	s.keep(h)
+	if former != nil { // nobody signs in there any more
+		if err := s.api.DeleteAccount(r.Context(), former.person.Account); err != nil {
+			s.log.Warn("deleting the account of a former person", "error", err)
+		}
+	}
 	back(w, r, "/")
 }
 

@@ -83,6 +83,7 @@ func Start(ctx context.Context, r *firmwaresim.Rack, c Config) (_ *Site, err err
 	}
 	s.URL = "http://" + listener.Addr().String() + "/"
 	s.server = &http.Server{Handler: s.demo, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	s.server.RegisterOnShutdown(s.demo.EndStreams)
 	go func() { s.served <- s.server.Serve(listener) }()
 	if err := s.connect(ctx, r, c, frontend, gateway); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -145,7 +146,6 @@ func listen(file string) (net.Listener, error) {
 
 // Close ends the site and waits for its end.
 func (s *Site) Close() error {
-	s.demo.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := s.server.Shutdown(ctx)
@@ -155,6 +155,7 @@ func (s *Site) Close() error {
 	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
+	s.demo.Close()
 	s.client.Close()
 	if err != nil {
 		return fmt.Errorf("closing the site: %w", err)

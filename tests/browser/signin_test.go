@@ -32,6 +32,8 @@ func TestSignIn(t *testing.T) {
 	mac.see("#news", "It was allowed")
 	phone.shoot("allowed", narrow)
 	mac.fill("#code", code)
+	mac.until("the boxes where they were", `document.querySelector(".six").scrollLeft === 0`)
+	mac.shoot("typed", light, narrow)
 	mac.send("#enter")
 	mac.see("h1", "Hello, Ada")
 	mac.see("#trust", "This Mac is trusted")
