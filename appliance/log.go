@@ -275,6 +275,8 @@ func logError(err error) error {
 		return ErrPruned
 	case errors.Is(err, tiles.ErrAbsent):
 		return fmt.Errorf("this node is still fetching that part of the log: %w", ErrUnavailable)
+	case errors.Is(err, tiles.ErrDamaged): // its path is for this node's log; another node has the file as it was
+		return fmt.Errorf("%w: %w", err, ErrUnavailable)
 	case errors.Is(err, index.ErrDamaged), errors.Is(err, index.ErrClosed):
 		return fmt.Errorf("this node makes its index of the log anew: %w", ErrUnavailable)
 	}

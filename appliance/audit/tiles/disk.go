@@ -176,6 +176,11 @@ func readFile(path string, most int64) ([]byte, error) {
 // errSize: what is at a file's place can't be that file.
 var errSize = errors.New("the wrong size")
 
+// changed is the error of a file that has not what was written to it.
+func (s *Store) changed(level int, n int64, width int) error {
+	return fmt.Errorf("%w: %s, or a tile above it, is not what was written", ErrDamaged, s.path(tilePath(level, n, width)))
+}
+
 // readTile reads the file of a tile, which must be there.
 func (s *Store) readTile(level int, n int64, width int) ([]byte, error) {
 	p := s.path(tilePath(level, n, width))

@@ -1,6 +1,7 @@
 package tiles
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,8 +10,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Reader reads a tree at one size, from files and from the tail. It is safe for concurrent use, and makes no promise that
-// the files are those of the tree that was signed: whoever reads verifies.
+// Reader reads a tree at one size, from files and from the tail. It is safe for concurrent use. What it reads from files it
+// compares with the tree's edge, which the store has in memory: a file that was changed is ErrDamaged. That the edge is that
+// of the tree that was signed is for the store's owner to see to; whoever reads elsewhere verifies for himself.
 type Reader struct {
 	store *Store
 	size  int64
@@ -111,6 +113,15 @@ func (r *Reader) within(st *state, n int64, from, to int) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	leaves := st.edge[0]
+	if n < full {
+		if leaves, err = r.fullTile(st, 0, n); err != nil {
+			return nil, err
+		}
+	}
+	if !bytes.Equal(leafTile(entries), leaves) {
+		return nil, r.store.changed(entriesLevel, n, width)
+	}
 	return entries[from:to], nil
 }
 
@@ -159,7 +170,7 @@ func (r *Reader) hashesIn(st *state, level int, n int64, width int) ([]byte, err
 	case level == 0 && (n+1)*BundleSize <= st.pruned:
 		return nil, ErrPruned
 	case n < full:
-		b, err := r.store.readTile(level, n, BundleSize)
+		b, err := r.fullTile(st, level, n)
 		if err != nil {
 			return nil, err
 		}
@@ -181,6 +192,30 @@ func (r *Reader) hashesIn(st *state, level int, n int64, width int) ([]byte, err
 			return nil, err
 		}
 		b = append(b, root[:]...)
+	}
+	return b, nil
+}
+
+// fullTile reads a full tile from its file, and compares its root with the hash of it in the level above, and so on up to
+// the edge.
+func (r *Reader) fullTile(st *state, level int, n int64) ([]byte, error) {
+	if c := r.store.checked[level].Load(); c != nil && c.n == n {
+		return c.content, nil
+	}
+	b, err := r.store.readTile(level, n, BundleSize)
+	if err != nil {
+		return nil, err
+	}
+	at := int(n % BundleSize)
+	above, err := r.hashesIn(st, level+1, n/BundleSize, at+1)
+	if err != nil {
+		return nil, err
+	}
+	if root := tileRoot(b); !bytes.Equal(root[:], above[at*hashSize:]) {
+		return nil, r.store.changed(level, n, BundleSize)
+	}
+	if level > 0 { // 256 tiles of the level below need it, and most readers go on to the next of them
+		r.store.checked[level].Store(&fullTile{level, n, b})
 	}
 	return b, nil
 }

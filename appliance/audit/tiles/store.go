@@ -18,6 +18,8 @@ type Store struct {
 	state  atomic.Pointer[state]
 	health atomic.Pointer[error] // of the last write; nil or to nil if it succeeded
 
+	checked [levels]atomic.Pointer[fullTile] // the last of each level that was read and found right; none of level 0
+
 	write   sync.Mutex      // guards the steps from one state to the next, and what follows
 	marked  int64           // what the mark says is complete; -1 if there is none
 	durable map[string]bool // directories that are known to be there, synced in their parents

@@ -26,7 +26,8 @@
 // [Open] believes the mark, which is never ahead of the files, and goes forward from there: a bundle counts if it and its
 // tiles are exactly what Append would have written.
 //
-// The content of files that are complete is not verified against the tree's root. Their sizes are, when they are read.
+// [Open] does not read all files that are complete; a [Reader] compares each that it reads with the tree's edge. The edge is
+// made of files too: the owner compares its root with what he knows of the tree.
 package tiles
 
 import (
@@ -60,7 +61,8 @@ var (
 	ErrPruned = errors.New("pruned")
 	// ErrAbsent: the entries that it is made of are neither in files nor in the tail: this node has yet to get them.
 	ErrAbsent = errors.New("not on this node yet")
-	// ErrDamaged: a file that should be there is missing, unreadable or of the wrong size. The error has its path.
+	// ErrDamaged: a file that should be there is missing, unreadable, of the wrong size, or not what was written. The error
+	// has its path.
 	ErrDamaged = errors.New("damaged file")
 	// ErrFinished: the tree was finished, and with other entries than these.
 	ErrFinished = errors.New("the tree is finished")
