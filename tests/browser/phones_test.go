@@ -74,7 +74,7 @@ func TestRemovedPhone(t *testing.T) {
 	phone.shoot("removed", narrow)
 
 	stage.open("")
-	stage.click(`form[action="/stage/mac"] button`)
+	stage.send(`form[action="/stage/mac"] button`)
 	stage.see("#try", "What to try")
 	mac.open("mac")
 	mac.fill("#password", password)

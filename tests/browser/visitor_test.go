@@ -102,7 +102,13 @@ func (b tab) do(what string, actions ...chromedp.Action) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
 	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
+	err := chromedp.Run(ctx, actions...)
+	// What is looked at may be replaced between the moments in which it is found and used: a page is live. Then nothing was
+	// done yet.
+	for err != nil && strings.Contains(err.Error(), "(-32000)") && ctx.Err() == nil {
+		err = chromedp.Run(ctx, append([]chromedp.Action{chromedp.Sleep(20 * time.Millisecond)}, actions...)...)
+	}
+	if err != nil {
 		var at, page string
 		late, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 		defer cancel()
@@ -158,15 +164,18 @@ func (b tab) until(what, script string) {
 	}))
 }
 
+// text waits until an element is seen and reads it.
 func (b tab) text(selector string) (text string) {
 	b.t.Helper()
-	b.do("reading "+selector, chromedp.Text(selector, &text, chromedp.ByQuery, chromedp.NodeVisible))
-	return strings.TrimSpace(text)
+	b.until(selector, fmt.Sprintf(`document.querySelector(%q)?.checkVisibility() ?? false`, selector))
+	b.eval(fmt.Sprintf(`document.querySelector(%q).innerText.trim()`, selector), &text)
+	return text
 }
 
 func (b tab) attribute(selector, name string) (value string) {
 	b.t.Helper()
-	b.do("reading "+name+" of "+selector, chromedp.AttributeValue(selector, name, &value, nil, chromedp.ByQuery, chromedp.NodeReady))
+	b.until(selector, fmt.Sprintf(`document.querySelector(%q)?.hasAttribute(%q) ?? false`, selector, name))
+	b.eval(fmt.Sprintf(`document.querySelector(%q).getAttribute(%q)`, selector, name), &value)
 	return value
 }
 
