@@ -47,7 +47,7 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 		for _, want := range []string{
 			`"operation":"verify"`, "quorum", "off", // entries, strongroom status, firmware-sim status
 			"Failed to connect",                         // the node that was killed
-			"signed it at size", "strongroom.test/log/", // the proof, checked
+			"the entry is in the signed log", "every entry and tile of the export", "strongroom.test/log/", // the proof, and the export
 		} {
 			if !strings.Contains(out, want) {
 				t.Errorf("no %s in:\n%s", want, out)

@@ -51,12 +51,15 @@ another terminal:
   %[7]s kill $(%[7]s leader)
   for node in %[8]s; do verify $node; done
 
-# Every answer has its entry in the key-usage log, and each entry can be proved to who has the nodes' keys and no network.
-  audit() { %[9]s/strongroom log "$@" --client-config %[4]s/demo/auditor.toml; }
-  audit entries | tail -n 4
-  audit policy >%[4]s/demo/policy
-  audit proof --entry $(audit search --operation verify --count 1 | awk 'NR == 2 {print $1}') >%[4]s/demo/proof
-  audit check %[4]s/demo/proof --policy %[4]s/demo/policy
+# Every answer has its entry in the key-usage log. An entry, or all of the log, can be proved to who has the nodes' keys and
+# no network.
+  jo() { %[9]s/strongroom "$@" --client-config %[4]s/demo/auditor.toml; }
+  jo log entries | tail -n 4
+  jo audit policy >%[4]s/demo/policy
+  jo log proof --entry $(jo log search --operation verify --count 1 | awk 'NR == 2 {print $1}') >%[4]s/demo/proof
+  %[9]s/strongroom audit receipt %[4]s/demo/proof --policy %[4]s/demo/policy
+  rm -f %[4]s/demo/log.tar; jo audit export --out %[4]s/demo/log.tar
+  %[9]s/strongroom audit verify %[4]s/demo/log.tar --policy %[4]s/demo/policy
 
 # Break more, and look: power-on, pull-token, insert-token, pause, resume, wipe, replace.
   %[7]s status
