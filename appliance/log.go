@@ -123,7 +123,10 @@ func (s *Service) LogBundle(ctx context.Context, tree string, n int64, width int
 }
 
 // LogPolicy is the C2SP tlog-policy that this cluster proposes to auditors.
-func (s *Service) LogPolicy(context.Context) ([]byte, error) {
+func (s *Service) LogPolicy(ctx context.Context) ([]byte, error) {
+	if err := s.engine.Sync(ctx); err != nil { // the witness that was just added belongs into it
+		return nil, engineError(err)
+	}
 	info, err := s.founded()
 	if err != nil {
 		return nil, err

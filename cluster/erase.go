@@ -55,7 +55,7 @@ const (
 	// eraseRest is how many times as long as a compaction took the next one waits at least.
 	eraseRest = 10
 	// padEvery is how many times Config.EraseEvery there are at least between two paddings.
-	padEvery = 30
+	padEvery = 5
 )
 
 // Keys of the state.

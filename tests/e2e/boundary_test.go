@@ -217,12 +217,13 @@ func checkObjects(t *testing.T, node int, list string) {
 			t.Errorf("node %d: %s is extractable: %s", node, label[1], access[1])
 		}
 	}
-	for _, label := range []string{"strongroom-wrapping", "strongroom-binding", "strongroom-identity", "strongroom-log"} {
+	labels := []string{"strongroom-wrapping", "strongroom-binding", "strongroom-identity", "strongroom-log", "strongroom-day"}
+	for _, label := range labels {
 		if !secret[label] {
 			t.Errorf("node %d: no key labelled %s on the token:\n%s", node, label, list)
 		}
 	}
-	if len(secret) != 4 {
+	if len(secret) != len(labels) {
 		t.Errorf("node %d: the token has other secrets as well: %v", node, secret)
 	}
 }

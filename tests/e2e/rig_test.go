@@ -33,13 +33,16 @@ import (
 // tenant is the front-end's; its policy opens both doors and has spent codes told apart.
 const tenant = "example"
 
-// rig is the one rack that all tests share. Every test leaves it as it found it: three nodes, ready.
+// rig is a rack that tests share. Every test leaves it as it found it: three nodes, ready.
 type rig struct {
 	rack    *firmwaresim.Rack
 	clients []*http.Client // by node: connections of their own
 }
 
-var shared struct {
+// racks are made when the first test needs them. The second is for tests after which a node may be broken, or the log long.
+var racks struct{ shared, wrecked lazyRig }
+
+type lazyRig struct {
 	sync.Once
 	rig *rig
 	err error
@@ -48,12 +51,15 @@ var shared struct {
 func TestMain(m *testing.M) {
 	os.Exit(firmwaresim.Main(mainFunc(func() int {
 		code := m.Run()
-		if shared.rig != nil {
-			if err := shared.rig.rack.Close(); err != nil {
+		for _, l := range []*lazyRig{&racks.shared, &racks.wrecked} {
+			if l.rig == nil {
+				continue
+			}
+			if err := l.rig.rack.Close(); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				code = max(code, 1)
 			}
-			_ = os.RemoveAll(shared.rig.rack.Dir())
+			_ = os.RemoveAll(l.rig.rack.Dir())
 		}
 		return code
 	})))
@@ -64,14 +70,19 @@ type mainFunc func() int
 func (f mainFunc) Run() int { return f() }
 
 // power gives the rack, ready.
-func power(t *testing.T) *rig {
+func power(t *testing.T) *rig { t.Helper(); return racks.shared.power(t) }
+
+// powerToWreck gives the other one.
+func powerToWreck(t *testing.T) *rig { t.Helper(); return racks.wrecked.power(t) }
+
+func (l *lazyRig) power(t *testing.T) *rig {
 	t.Helper()
-	shared.Do(func() { shared.rig, shared.err = newRig() })
-	if shared.err != nil {
-		t.Fatal(shared.err)
+	l.Do(func() { l.rig, l.err = newRig() })
+	if l.err != nil {
+		t.Fatal(l.err)
 	}
-	shared.rig.ready(t)
-	return shared.rig
+	l.rig.ready(t)
+	return l.rig
 }
 
 func newRig() (*rig, error) {
@@ -92,6 +103,9 @@ func newRig() (*rig, error) {
 	r := &rig{rack: rack}
 	if err := writePlaces(rack.PlacesFile()); err != nil {
 		return r, errors.Join(err, rack.Close())
+	}
+	for i, c := range rack.Chassis {
+		c.SetEnv("STRONGROOM_FAILPOINT=@" + r.failpointFile(i))
 	}
 	if err := rack.Up(ctx); err != nil {
 		return r, errors.Join(err, rack.Close())
@@ -262,8 +276,9 @@ func (r *rig) reveal(t *testing.T, account string) string {
 
 // device is a phone: a key pair, and the seed that came sealed to it.
 type device struct {
-	id   string
-	seed *hsm.Secret
+	id     string
+	public []byte // PKIX DER
+	seed   *hsm.Secret
 }
 
 func (r *rig) enrolDevice(t *testing.T, node int, account string) device {
@@ -279,7 +294,7 @@ func (r *rig) enrolDevice(t *testing.T, node int, account string) device {
 	check(t, err)
 	seed, err := hsm.OpenEnvelope(private, hsm.Binding(enrolled.Binding), hsm.Envelope(enrolled.Envelope))
 	check(t, err)
-	return device{id: enrolled.Device.ID, seed: seed}
+	return device{id: enrolled.Device.ID, public: public, seed: seed}
 }
 
 // code is what the phone shows.
