@@ -74,6 +74,7 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 	}
 	return cluster.Applied{
 		Entries: decision.Entries(),
+		Erases:  decision.Erase,
 		Finish: func(entry int64) []byte {
 			decision.SetEntry(entry)
 			keep()

@@ -30,6 +30,9 @@ type Applied struct {
 	Entries []*audit.Entry
 	// NewTree, if set, begins a new tree of the log somewhere among Entries.
 	NewTree *NewTree
+	// Erases says that what this command deletes must not stay on the disk for long, as a deleted record otherwise does: see
+	// Config.EraseEvery.
+	Erases bool
 	// Finish is called with the index of the first entry (-1 without one) before the writes are kept, so that they and the
 	// result can name it. It may still call tx.Set. It returns the answer for the caller of Propose.
 	Finish func(entry int64) []byte

@@ -18,7 +18,8 @@ import (
 // What a command deletes is gone from views at once, and not from the disk. There it stays in two places, on a quiet
 // cluster for months: old tables of the state hold the record, and a tombstone whose key may be a name; segments of Raft's
 // log hold the commands that wrote the record, and everything else that named it. An erased account's salt would still
-// link the key-usage log to a person. So each node clears away both, a few seconds after a deletion:
+// link the key-usage log to a person. So each node clears away both, a few seconds after a command that says that it erases
+// (Applied.Erases):
 //
 //  1. It compacts the keys that were deleted: the newest value, which is none, is all that is left of them. Pebble's list
 //     of tables (MANIFEST), which names the first and the last key of each table that there was, is begun anew.
@@ -50,8 +51,8 @@ const (
 	erasePatience = 10 * time.Minute
 	// eraseSlack is how many entries a busy log keeps: members are that far behind now and then, and a snapshot is dear.
 	eraseSlack = 1024
-	// maxErased is how many deleted keys are remembered; of more, all of the machine's keys are compacted.
-	maxErased = 256
+	// maxErased is how many deleted keys are remembered; when there are more, all of the machine's keys are compacted.
+	maxErased = 4096
 	// eraseRest is how many times as long as a compaction took the next one waits at least.
 	eraseRest = 10
 	// padEvery is how many times Config.EraseEvery there are at least between two paddings.
@@ -65,8 +66,8 @@ var (
 	keyRenewed = []byte("z/renewed") // nothing: see renewManifest
 )
 
-// deleted notes keys that an entry has deleted.
-func (e *eraser) deleted(index uint64, keys [][]byte) {
+// add notes keys that an entry has erased.
+func (e *eraser) add(index uint64, keys [][]byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.index == 0 {
@@ -167,7 +168,8 @@ func (e *eraser) step(ctx context.Context) error {
 	if err := e.cut(e.goal); err != nil {
 		return err
 	}
-	if err := st.db.Set(keyErased, position{index: e.goal}.bytes(), pebble.NoSync); err != nil {
+	// A crash that lost this would have all of the state compacted.
+	if err := errors.Join(st.db.Set(keyErased, position{index: e.goal}.bytes(), pebble.NoSync), st.db.Flush()); err != nil {
 		return err
 	}
 	e.r.cfg.Logger.Info("what was deleted is gone from this disk", "up to entry", e.goal)
@@ -192,7 +194,9 @@ func (e *eraser) compact(ctx context.Context, st *state, keys [][]byte, whole bo
 		return fmt.Errorf("%w: the state was compacted a while ago", errNotYet)
 	}
 	start := time.Now()
-	slices.SortFunc(keys, bytes.Compare)
+	if int64(len(keys)) >= tables(st) { // each key has at least one table written anew
+		keys, whole = nil, true
+	}
 	for _, k := range keys {
 		if err := st.db.Compact(ctx, k, append(bytes.Clone(k), 0), false); err != nil {
 			return fmt.Errorf("compacting the state: %w", err)
@@ -215,12 +219,7 @@ func renewManifest(st *state) error {
 	if err != nil {
 		return err
 	}
-	tables := int64(0)
-	m := st.db.Metrics()
-	for i := range m.Levels {
-		tables += m.Levels[i].TablesCount
-	}
-	for range 2*tables + 16 {
+	for range 2*tables(st) + 16 {
 		if err := errors.Join(st.db.Set(keyRenewed, nil, pebble.NoSync), st.db.Flush()); err != nil {
 			return err
 		}
@@ -233,6 +232,14 @@ func renewManifest(st *state) error {
 		}
 	}
 	return errors.New("the list of tables was not begun anew")
+}
+
+func tables(st *state) (n int64) {
+	m := st.db.Metrics()
+	for i := range m.Levels {
+		n += m.Levels[i].TablesCount
+	}
+	return n
 }
 
 func manifests(st *state) ([]string, error) {

@@ -30,7 +30,7 @@ func (book) Apply(tx cluster.Tx, command []byte) (cluster.Applied, error) {
 	default:
 		return cluster.Applied{}, errors.New("a command that isn't known")
 	}
-	return cluster.Applied{Entries: []*audit.Entry{{Operation: string(verb)}}}, nil
+	return cluster.Applied{Entries: []*audit.Entry{{Operation: string(verb)}}, Erases: string(verb) == "del"}, nil
 }
 
 // person is a name and a secret that nothing else on a disk looks like.

@@ -16,17 +16,17 @@ import (
 
 // fsm applies Raft's entries to the state. Raft calls its methods from one goroutine, but for Persist.
 type fsm struct {
-	cfg   *Config
-	root  string // of the states
-	fatal func(error)
-	erase *eraser
+	cfg    *Config
+	root   string // of the states
+	fatal  func(error)
+	eraser *eraser
 
 	// Of Raft's goroutine alone.
 	ledger  ledger
 	group   entryGroup
 	applied position
 	recent  recent
-	deleted [][]byte // keys, by the batch that is being applied
+	erased  [][]byte // keys, by the batch that is being applied
 
 	progress progress // the index up to which views contain everything that has effects
 	logged   progress // the number of entries of the key-usage log
@@ -55,7 +55,7 @@ func openFSM(cfg *Config, root string, fatal func(error)) (*fsm, error) {
 	if err := removeOrphans(root, dir); err != nil {
 		return nil, err
 	}
-	f := &fsm{cfg: cfg, root: root, fatal: fatal, erase: &eraser{}, incoming: map[string]string{}}
+	f := &fsm{cfg: cfg, root: root, fatal: fatal, eraser: &eraser{}, incoming: map[string]string{}}
 	if f.st, err = openState(cfg, dir, create, fatal); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (f *fsm) load(st *state) error {
 	f.ledger, f.applied = m.ledger, m.at
 	f.recent.forget()
 	if m.erase > m.erased {
-		f.erase.resume(m.erase)
+		f.eraser.resume(m.erase)
 	}
 	f.mu.Lock()
 	f.configIndex, f.config = m.configIndex, m.config
@@ -174,7 +174,7 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 	}
 	edge, record := f.ledger.encode()
 	err := errors.Join(f.group.flush(b), b.Set(keyPosition, at.bytes(), nil), b.Set(keyTree, edge, nil), b.Set(keyLog, record, nil))
-	if len(f.deleted) > 0 {
+	if len(f.erased) > 0 {
 		err = errors.Join(err, b.Set(keyErase, at.bytes(), nil))
 	}
 	if err == nil {
@@ -187,9 +187,9 @@ func (f *fsm) apply(logs []*raft.Log, answers []any) error {
 		return f.halt(fmt.Errorf("keeping entry %d: %w", at.index, err))
 	}
 	f.applied = at
-	if len(f.deleted) > 0 {
-		f.erase.deleted(at.index, f.deleted)
-		f.deleted = nil
+	if len(f.erased) > 0 {
+		f.eraser.add(at.index, f.erased)
+		f.erased = nil
 	}
 	if config != nil {
 		f.mu.Lock()
@@ -230,9 +230,12 @@ func (f *fsm) applyEntry(b *pebble.Batch, l *raft.Log) ([]Result, error) {
 		if t.err != nil {
 			return nil, t.err
 		}
+		if a.Erases {
+			f.erased = append(f.erased, t.deleted...)
+		}
+		t.deleted = nil
 		f.ledger.end()
 	}
-	f.deleted = append(f.deleted, t.deleted...)
 	return results, nil
 }
 

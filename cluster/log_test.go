@@ -226,6 +226,18 @@ func TestLogIsFetchedFromPeers(t *testing.T) {
 			t.Errorf("node %d has another bundle: %v", i, err)
 		}
 	}
+	// Who has lost a tree's files, or has removed them because one was spoilt, gets them all.
+	lost, _ := c.node(2)
+	c.crash(2)
+	if err := os.RemoveAll(files(lost, heads[0].Tree)); err != nil {
+		t.Fatal(err)
+	}
+	c.start(2)
+	_, e = c.node(2)
+	if err := e.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkWhole(t, e, awaitFiles(t, lost, e))
 }
 
 // Files that can't be written make the node say so; nothing is lost, and when they can, it catches up.

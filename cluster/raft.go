@@ -134,7 +134,7 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { r.fsm.close(false) })
-	r.fsm.erase.r = r
+	r.fsm.eraser.r = r
 	if r.writer, err = newLogWriter(r); err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func open(cfg Config, id *identity) (_ *Raft, err error) {
 	r.running.Add(6)
 	go r.writer.run()
 	go r.index.run()
-	go r.fsm.erase.run()
+	go r.fsm.eraser.run()
 	go r.followLeader(observations)
 	go r.pack()
 	go r.watchPeers()

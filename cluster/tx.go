@@ -77,7 +77,7 @@ type tx struct {
 	buf    []byte
 	err    error // the first that a write met; the node stops on it
 
-	deleted [][]byte // keys of the state
+	deleted [][]byte // keys of the state, by the command that is being applied
 }
 
 // LogHead is of Tx.
