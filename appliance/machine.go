@@ -72,6 +72,11 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 	if err != nil {
 		return cluster.Applied{}, err
 	}
+	if decision.Erase { // which tells nobody
+		if keep, err = prepareErasure(tx, cmd.Tenant, cmd.Account); err != nil {
+			return cluster.Applied{}, err
+		}
+	}
 	return cluster.Applied{
 		Entries: decision.Entries(),
 		Erases:  decision.Erase,

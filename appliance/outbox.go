@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"strongroom.internal/appliance/account"
@@ -61,9 +62,9 @@ type webhook struct {
 
 func headKey(tenant string) string { return outboxPrefix + "head/" + tenant }
 
-func noticeKey(tenant string, n uint64) []byte {
-	return fmt.Appendf(nil, "%snotice/%s\x00%016x", outboxPrefix, tenant, n)
-}
+func noticePrefix(tenant string) string { return outboxPrefix + "notice/" + tenant + "\x00" }
+
+func noticeKey(tenant string, n uint64) []byte { return fmt.Appendf(nil, "%s%016x", noticePrefix(tenant), n) }
 
 func pendingKey(tenant string, d destination, n uint64) []byte {
 	return fmt.Appendf(nil, "%s%016x", pendingPrefixOf(tenant, d), n)
@@ -101,7 +102,7 @@ func noteOutbox(tx cluster.Tx, cmd *account.Command, p *Policy) error {
 	return nil
 }
 
-// keepNotices writes the notices of a decision. What it reads, it reads before the writes of the step.
+// prepareNotices writes the notices of a decision. What it reads, it reads before the writes of the step.
 func prepareNotices(tx cluster.Tx, tenant string, notices []account.Notice) (write func(), err error) {
 	if len(notices) == 0 {
 		return func() {}, nil
@@ -152,6 +153,48 @@ func prepareNotices(tx cluster.Tx, tenant string, notices []account.Notice) (wri
 			}
 		}
 		tx.Set([]byte(headKey(tenant)), mustEncode(head))
+	}, nil
+}
+
+// prepareErasure finds an account's notices, pending ones too. One names the account and the time of an act, which is
+// an entry's as well: it would link the key-usage log to a person after the account is gone.
+func prepareErasure(tx cluster.Tx, tenant, name string) (erase func(), err error) {
+	head, err := readHead(tx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var drop [][]byte
+	find := func(prefix []byte) (found uint32, err error) {
+		var bad error
+		err = tx.Scan(prefix, nil, func(k, raw []byte) bool {
+			if !bytes.Contains(raw, []byte(name)) {
+				return true
+			}
+			var n numbered
+			if bad = decode(raw, &n); bad == nil && n.Notice.Account == name {
+				drop = append(drop, bytes.Clone(k))
+				found++
+			}
+			return bad == nil
+		})
+		return found, errors.Join(err, bad)
+	}
+	_, err = find([]byte(noticePrefix(tenant)))
+	for _, d := range destinations {
+		n, e := find([]byte(pendingPrefixOf(tenant, d)))
+		head.Waiting[d] -= n
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding an account's notices: %w", err)
+	}
+	return func() {
+		for _, k := range drop {
+			tx.Delete(k)
+		}
+		if len(drop) > 0 {
+			tx.Set([]byte(headKey(tenant)), mustEncode(head))
+		}
 	}, nil
 }
 

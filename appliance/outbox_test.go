@@ -3,6 +3,7 @@ package appliance
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,6 +112,31 @@ func TestNoticesAreKeptWithTheAct(t *testing.T) {
 	}
 	if got := m.apply(t, estate{SetWebhook: &setWebhook{Tenant: "acme", Destination: toFrontend}}); got != account.NotFound {
 		t.Errorf("removing none: %v", got)
+	}
+}
+
+// TestNoticesGoWithTheirAccount: they name it and the times of its entries.
+func TestNoticesGoWithTheirAccount(t *testing.T) {
+	m := outboxOf(t)
+	m.run(t, beginningOf("s1"))
+	m.run(t, cancelling("s1"))
+	other := func(c *account.Command) { c.Account = "ann-marie" }
+	m.run(t, func(c *account.Command) { other(c); c.Create = &account.Create{} })
+	m.run(t, func(c *account.Command) { other(c); beginningOf("s2")(c) })
+	if got := m.run(t, func(c *account.Command) { c.Delete = &account.Delete{} }); got.Outcome != account.Done {
+		t.Fatalf("deleting: %v", got.Outcome)
+	}
+	if head := m.head(t); head.Next != 3 || head.Waiting != [3]uint32{0, 1, 0} {
+		t.Errorf("the outbox is at %+v", head)
+	}
+	var left []string
+	for _, prefix := range []string{outboxPrefix + "notice/", pendingPrefix} {
+		if err := scanRecords(m, prefix, func(_ string, n numbered) { left = append(left, n.Notice.Account) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(left, []string{"ann-marie", "ann-marie"}) {
+		t.Errorf("notices are left of %q", left)
 	}
 }
 

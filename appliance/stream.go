@@ -70,8 +70,7 @@ const maxStreamed = 100
 
 // noticesFrom reads the kept notices from a number on, and the number up to which it has read.
 func (s *Service) noticesFrom(tenant string, from uint64) (list []numbered, last uint64, err error) {
-	prefix := noticeKey(tenant, 0)
-	prefix = prefix[:len(prefix)-16]
+	prefix := []byte(noticePrefix(tenant))
 	err = s.engine.View(func(r cluster.Reader) error {
 		head, err := readHead(r, tenant)
 		if err != nil {
