@@ -108,27 +108,29 @@ func entriesOf(st *state, from int64, n int) (all [][]byte, err error) {
 	return all, nil
 }
 
-// dropEntries removes the groups all of whose entries are below an index.
+// dropEntries removes the groups all of whose entries are below an index. Groups may be added meanwhile, also below it, when
+// Raft applies again what the state lost in a crash: they reach beyond what files have, perhaps, and stay.
 func dropEntries(st *state, below int64) error {
 	it, err := st.db.NewIter(&pebble.IterOptions{LowerBound: []byte(entryPrefix), UpperBound: after([]byte(entryPrefix))})
 	if err != nil {
 		return err
 	}
-	end := below
+	end := int64(0)
 	if it.SeekLT(entryKey(nil, below)) {
 		// The last group that begins below it may reach beyond it.
 		first, kerr := parseEntryKey(it.Key())
 		group, verr := it.ValueAndErr()
 		if err = errors.Join(kerr, verr); err == nil {
+			end = first + 1
 			err = eachEntry(first, group, func(index int64, _ []byte) bool {
 				if index >= below {
 					end = first
 				}
-				return end == below
+				return end > first
 			})
 		}
 	}
-	if err = errors.Join(err, it.Error(), it.Close()); err != nil {
+	if err = errors.Join(err, it.Error(), it.Close()); err != nil || end == 0 {
 		return err
 	}
 	return st.db.DeleteRange(entryKey(nil, 0), entryKey(nil, end), pebble.NoSync)

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -62,4 +63,34 @@ func TestEntryGroups(t *testing.T) {
 			rt.Fatalf("%d entries from %d of %d to %d, want %d", len(got), from, kept, next, want)
 		}
 	})
+}
+
+// While entries are dropped, others are kept: a group that is added below the index and reaches beyond it stays.
+func TestDropBesideKeep(t *testing.T) {
+	cfg := Config{TrustDomain: "d.test", Machine: noter{}, CacheBytes: 1 << 20}.withDefaults()
+	st, err := openState(&cfg, t.TempDir()+"/state", true, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.release()
+	const each = 100
+	for round := range int64(100) { // each makes the next slower, and a few do
+		from := round * each
+		kept := make(chan error, 1)
+		go func() {
+			var g entryGroup
+			b := st.db.NewIndexedBatch()
+			var err error
+			for i := range int64(each) {
+				err = errors.Join(err, g.add(b, from+i, []byte("entry")))
+			}
+			kept <- errors.Join(err, g.flush(b), b.Commit(pebble.NoSync))
+		}()
+		if err := errors.Join(dropEntries(st, from+each/2), <-kept); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := entriesOf(st, from+each/2, each); err != nil || len(got) != each/2 {
+			t.Fatalf("round %d: %d entries are left of %d that are in no file: %v", round, len(got), each/2, err)
+		}
+	}
 }
