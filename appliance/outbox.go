@@ -64,7 +64,9 @@ func headKey(tenant string) string { return outboxPrefix + "head/" + tenant }
 
 func noticePrefix(tenant string) string { return outboxPrefix + "notice/" + tenant + "\x00" }
 
-func noticeKey(tenant string, n uint64) []byte { return fmt.Appendf(nil, "%s%016x", noticePrefix(tenant), n) }
+func noticeKey(tenant string, n uint64) []byte {
+	return fmt.Appendf(nil, "%s%016x", noticePrefix(tenant), n)
+}
 
 func pendingKey(tenant string, d destination, n uint64) []byte {
 	return fmt.Appendf(nil, "%s%016x", pendingPrefixOf(tenant, d), n)

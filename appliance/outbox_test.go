@@ -3,9 +3,9 @@ package appliance
 import (
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 

@@ -46,7 +46,7 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 		}
 		for _, want := range []string{
 			`"operation":"verify"`, "quorum", "off", // entries, strongroom status, firmware-sim status
-			"Failed to connect",                         // the node that was killed
+			"Failed to connect",                                                                            // the node that was killed
 			"the entry is in the signed log", "every entry and tile of the export", "strongroom.test/log/", // the proof, and the export
 		} {
 			if !strings.Contains(out, want) {
