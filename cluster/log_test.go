@@ -38,6 +38,15 @@ func writeMany(t *testing.T, e *cluster.Raft, first, last int) {
 	wg.Wait()
 }
 
+// decide repeats a command, which has an id, until its outcome is known.
+func decide(t *testing.T, e *cluster.Raft, command []byte) error {
+	t.Helper()
+	return untilKnown(t.Context(), func() error {
+		_, err := e.Propose(t.Context(), command)
+		return err
+	})
+}
+
 // awaitFiles waits until a node has all that it can have in files, and returns the heads of its trees.
 func awaitFiles(t *testing.T, n *testNode, e *cluster.Raft) (heads []audit.Head) {
 	t.Helper()
@@ -154,7 +163,7 @@ func TestTreesFollowOneAnother(t *testing.T) {
 	_, e := c.node(0)
 	writeMany(t, e, 1, 300)
 	for i, tree := range []string{"2026", "2027", "2028"} {
-		if _, err := e.Propose(t.Context(), clustertest.Begin(id(1000+i), tree)); err != nil {
+		if err := decide(t, e, clustertest.Begin(id(1000+i), tree)); err != nil {
 			t.Fatal(err)
 		}
 		writeMany(t, e, 2000+1000*i, 2000+1000*i+255*i)
@@ -179,7 +188,7 @@ func TestTreesFollowOneAnother(t *testing.T) {
 			}
 		}
 	}
-	if _, err := e.Propose(t.Context(), clustertest.Begin(id(9999), "new")); err != nil {
+	if err := decide(t, e, clustertest.Begin(id(9999), "new")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -282,7 +291,7 @@ func TestEffectsAreTheSameEverywhere(t *testing.T) {
 	for round := range 3 {
 		_, e := c.node(c.leader())
 		register := fmt.Sprint("mark", round)
-		if _, err := e.Propose(t.Context(), clustertest.Mark(id(5000+round), register)); err != nil {
+		if err := decide(t, e, clustertest.Mark(id(5000+round), register)); err != nil {
 			t.Fatal(err)
 		}
 		var first int64

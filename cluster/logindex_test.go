@@ -102,7 +102,7 @@ func TestSearchIsExact(t *testing.T) {
 		}
 		wg.Wait()
 		checkSearch(t, e, 0, queries...)
-		if _, err := e.Propose(t.Context(), clustertest.Begin(id(10_000+i), tree)); err != nil {
+		if err := decide(t, e, clustertest.Begin(id(10_000+i), tree)); err != nil {
 			t.Fatal(err)
 		}
 	}
