@@ -79,7 +79,7 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 	}
 	return cluster.Applied{
 		Entries: decision.Entries(),
-		Erases:  decision.Erase,
+		Erases:  erases(cmd, decision.Erase),
 		Finish: func(entry int64) []byte {
 			decision.SetEntry(entry)
 			keep()
@@ -105,6 +105,15 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 			return mustEncode(decision.Result)
 		},
 	}, nil
+}
+
+// erases are the prefixes under which there may be something of an account that is erased: its record, its earlier
+// settings, and notices that were delivered long ago.
+func erases(cmd *account.Command, erase bool) [][]byte {
+	if !erase {
+		return nil
+	}
+	return [][]byte{accountKey(cmd.Tenant, cmd.Account), []byte(priorPrefix), []byte(outboxPrefix)}
 }
 
 // proposeAccount commits an account command and returns what the core said of it.

@@ -30,9 +30,9 @@ type Applied struct {
 	Entries []*audit.Entry
 	// NewTree, if set, begins a new tree of the log somewhere among Entries.
 	NewTree *NewTree
-	// Erases says that what this command deletes must not stay on the disk for long, as a deleted record otherwise does: see
-	// Config.EraseEvery.
-	Erases bool
+	// Erases are prefixes of keys. What was ever deleted or written over under them must not stay on the disk for long, as it
+	// otherwise does, nor must this command and those before it: see Config.EraseEvery.
+	Erases [][]byte
 	// Finish is called with the index of the first entry (-1 without one) before the writes are kept, so that they and the
 	// result can name it. It may still call tx.Set. It returns the answer for the caller of Propose.
 	Finish func(entry int64) []byte

@@ -57,8 +57,8 @@ type Config struct {
 	// SnapshotEntries is the number of Raft entries after which the state is flushed to disk and older entries may go;
 	// four times as many are kept for followers that are behind. An entry holds up to 256 commands. Default: 4096.
 	SnapshotEntries uint64
-	// EraseEvery is how often what commands have erased (Applied.Erases) is cleared from the disk too, and how long it waits
-	// for that at least. Default: 2 s.
+	// EraseEvery is how often what commands have erased (Applied.Erases) is cleared from the disk, and how long it waits for
+	// that at least. Default: 2 s.
 	EraseEvery time.Duration
 	// MinFreeBytes is the free disk space below which the node does not start and Health complains. Default: 256 MiB.
 	MinFreeBytes uint64

@@ -1,31 +1,32 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
 )
 
-// What a command deletes is gone from views at once, and not from the disk. There it stays in two places, on a quiet
-// cluster for months: old tables of the state hold the record, and a tombstone whose key may be a name; segments of Raft's
-// log hold the commands that wrote the record, and everything else that named it. An erased account's salt would still
-// link the key-usage log to a person. So each node clears away both, a few seconds after a command that says that it erases
-// (Applied.Erases):
+// What is deleted or written over is gone from views at once, and not from the disk. There it stays in two places, on a
+// quiet cluster for months: old tables of the state hold the record, and a tombstone whose key may be a name; segments of
+// Raft's log hold the commands that wrote the record, and everything else that named it. An erased account's salt would
+// still link the key-usage log to a person. So each node clears away both, a few seconds after a command that says what is
+// to be erased (Applied.Erases):
 //
-//  1. It compacts the keys that were deleted: the newest value, which is none, is all that is left of them. Pebble's list
-//     of tables (MANIFEST), which names the first and the last key of each table that there was, is begun anew.
-//  2. If Raft's log is still writing to the segment that has the deletion, the leader appends padding, one segment's worth,
-//     so that every node's log goes on to another segment.
-//  3. When all members have applied what is in the segments up to the deletion, it has Raft take a snapshot and cut its
+//  1. It compacts what is under those prefixes: the newest values are all that is left. Pebble's list of tables (MANIFEST),
+//     which names the first and the last key of each table that there was, is begun anew.
+//  2. If Raft's log is still writing to the segment that has the command, on any node, the leader appends padding, one
+//     segment's worth, so that every node's log goes on to another segment.
+//  3. When all members have applied what is in the segments up to the command, it has Raft take a snapshot and cut its
 //     log there, and the segments' files are removed. A member that is away holds this up for erasePatience; then it is cut
 //     all the same, and gets a snapshot when it is back.
 //
@@ -34,11 +35,13 @@ import (
 type eraser struct {
 	r *Raft
 
-	mu    sync.Mutex // guards what follows
-	index uint64     // of the last entry that deleted something that may still be on the disk; 0: none
-	since time.Time  // when the oldest deletion of these was applied here
-	keys  [][]byte   // of the state, deleted and not compacted yet
-	whole bool       // there are more than are in keys
+	mu    sync.Mutex      // guards what follows
+	index uint64          // of the last entry that erased something that may still be on the disk; 0: none
+	since time.Time       // when the first of these was applied here
+	under map[string]bool // prefixes of the state's keys that are to be compacted
+	whole bool            // there are more than are in under
+
+	stuck atomic.Bool // this node's log has to go on to another segment
 
 	// Of run's goroutine alone.
 	goal   uint64 // entry up to which Raft's log is to be cut now; 0: all is done
@@ -51,7 +54,7 @@ const (
 	erasePatience = 10 * time.Minute
 	// eraseSlack is how many entries a busy log keeps: members are that far behind now and then, and a snapshot is dear.
 	eraseSlack = 1024
-	// maxErased is how many deleted keys are remembered; when there are more, all of the machine's keys are compacted.
+	// maxErased is how many prefixes are remembered; when there are more, all of the machine's keys are compacted.
 	maxErased = 4096
 	// eraseRest is how many times as long as a compaction took the next one waits at least.
 	eraseRest = 10
@@ -61,24 +64,34 @@ const (
 
 // Keys of the state.
 var (
-	keyErase   = []byte("z/erase")   // index and term of the last entry that deleted something
+	keyErase   = []byte("z/erase")   // index and term of the last entry that erased something
 	keyErased  = []byte("z/erased")  // index up to which that is cleared away
 	keyRenewed = []byte("z/renewed") // nothing: see renewManifest
 )
 
-// add notes keys that an entry has erased.
-func (e *eraser) add(index uint64, keys [][]byte) {
+// add notes what an entry has erased.
+func (e *eraser) add(index uint64, under [][]byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.index == 0 {
 		e.since = time.Now()
 	}
 	e.index = index
-	if e.whole || len(e.keys)+len(keys) > maxErased {
-		e.keys, e.whole = nil, true
+	for _, prefix := range under {
+		e.put(userPrefix + string(prefix))
+	}
+}
+
+// put remembers a prefix. The caller holds mu.
+func (e *eraser) put(prefix string) {
+	if e.whole || len(e.under) >= maxErased {
+		e.under, e.whole = nil, true
 		return
 	}
-	e.keys = append(e.keys, keys...)
+	if e.under == nil {
+		e.under = map[string]bool{}
+	}
+	e.under[prefix] = true
 }
 
 // resume notes what a state says is left from before it was opened.
@@ -88,7 +101,7 @@ func (e *eraser) resume(index uint64) {
 	if e.index == 0 {
 		e.since = time.Now()
 	}
-	e.index, e.keys, e.whole = max(e.index, index), nil, true
+	e.index, e.under, e.whole = max(e.index, index), nil, true
 }
 
 // run clears away until the node stops.
@@ -105,14 +118,14 @@ func (e *eraser) run() {
 			return
 		case <-tick.C:
 		}
-		err := e.step(e.r.life)
+		err := errors.Join(e.step(e.r.life), e.pad())
 		switch {
 		case err == nil:
 			last = ""
 		case errors.Is(err, errNotYet) && time.Since(e.oldest()) < erasePatience:
 		case err.Error() != last && e.r.life.Err() == nil:
 			last = err.Error()
-			e.r.cfg.Logger.Warn("what was deleted is still on this disk; will try again", "error", err)
+			e.r.cfg.Logger.Warn("what was erased is still on this disk; will try again", "error", err)
 		}
 	}
 }
@@ -127,25 +140,28 @@ func (e *eraser) oldest() time.Time {
 var errNotYet = errors.New("waiting")
 
 // take hands over what there is to do; give puts back what was not done.
-func (e *eraser) take() (index uint64, keys [][]byte, whole bool) {
+func (e *eraser) take() (index uint64, under map[string]bool, whole bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.index == 0 || time.Since(e.since) < e.r.cfg.EraseEvery {
 		return 0, nil, false
 	}
-	keys, whole = e.keys, e.whole
-	e.keys, e.whole = nil, false
-	return e.index, keys, whole
+	under, whole = e.under, e.whole
+	e.under, e.whole = nil, false
+	return e.index, under, whole
 }
 
-func (e *eraser) give(keys [][]byte, whole bool) {
+func (e *eraser) give(under map[string]bool, whole bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.keys, e.whole = append(keys, e.keys...), whole || e.whole
+	e.whole = e.whole || whole
+	for prefix := range under {
+		e.put(prefix)
+	}
 }
 
 func (e *eraser) step(ctx context.Context) error {
-	index, keys, whole := e.take()
+	index, under, whole := e.take()
 	if index == 0 {
 		return nil
 	}
@@ -154,11 +170,11 @@ func (e *eraser) step(ctx context.Context) error {
 		return nil //nolint:nilerr // the node is stopping
 	}
 	defer st.release()
-	err = e.compact(ctx, st, keys, whole)
+	err = e.compact(ctx, st, under, whole)
 	if err != nil {
-		e.give(keys, whole)
+		e.give(under, whole)
 	}
-	// New deletions must not move the goal, or it would never be reached.
+	// New erasures must not move the goal, or it would never be reached.
 	if e.goal == 0 && err == nil {
 		e.goal = index
 	}
@@ -172,7 +188,7 @@ func (e *eraser) step(ctx context.Context) error {
 	if err := errors.Join(st.db.Set(keyErased, position{index: e.goal}.bytes(), pebble.NoSync), st.db.Flush()); err != nil {
 		return err
 	}
-	e.r.cfg.Logger.Info("what was deleted is gone from this disk", "up to entry", e.goal)
+	e.r.cfg.Logger.Info("what was erased is gone from this disk", "up to entry", e.goal)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.since = time.Now(); e.index == e.goal {
@@ -182,11 +198,11 @@ func (e *eraser) step(ctx context.Context) error {
 	return nil
 }
 
-// compact leaves of the keys what a view shows of them, which is nothing. A view that was opened before the deletion would
-// keep its own; but for those that are sent to other nodes they are short, and Config.EraseEvery is waited for.
-func (e *eraser) compact(ctx context.Context, st *state, keys [][]byte, whole bool) error {
+// compact leaves under the prefixes what a view shows. A view that was opened before the erasure would keep more; but for
+// those that are sent to other nodes they are short, and Config.EraseEvery is waited for.
+func (e *eraser) compact(ctx context.Context, st *state, under map[string]bool, whole bool) error {
 	switch {
-	case len(keys) == 0 && !whole:
+	case len(under) == 0 && !whole:
 		return nil
 	case st.streams.Load() > 0:
 		return fmt.Errorf("%w: the state is being sent to another node", errNotYet)
@@ -194,16 +210,12 @@ func (e *eraser) compact(ctx context.Context, st *state, keys [][]byte, whole bo
 		return fmt.Errorf("%w: the state was compacted a while ago", errNotYet)
 	}
 	start := time.Now()
-	if int64(len(keys)) >= tables(st) { // each key has at least one table written anew
-		keys, whole = nil, true
+	ranges := slices.Sorted(maps.Keys(under))
+	if whole || int64(len(ranges)) >= tables(st) { // each has at least one table written anew
+		ranges = []string{userPrefix}
 	}
-	for _, k := range keys {
-		if err := st.db.Compact(ctx, k, append(bytes.Clone(k), 0), false); err != nil {
-			return fmt.Errorf("compacting the state: %w", err)
-		}
-	}
-	if whole {
-		if err := st.db.Compact(ctx, []byte(userPrefix), after([]byte(userPrefix)), false); err != nil {
+	for _, prefix := range ranges {
+		if err := st.db.Compact(ctx, []byte(prefix), after([]byte(prefix)), false); err != nil {
 			return fmt.Errorf("compacting the state: %w", err)
 		}
 	}
@@ -249,6 +261,7 @@ func manifests(st *state) ([]string, error) {
 // cut has the segments of Raft's log removed that have entries up to index.
 func (e *eraser) cut(index uint64) error {
 	next, done, err := e.segmentAfter(index)
+	e.stuck.Store(false)
 	if err != nil || done {
 		return err
 	}
@@ -257,10 +270,8 @@ func (e *eraser) cut(index uint64) error {
 		return err
 	}
 	if next == 0 || last < next { // Raft does not get on well with an empty log
-		if e.r.raft.State() == raft.Leader {
-			err = e.pad()
-		}
-		return errors.Join(fmt.Errorf("%w: Raft's log has not gone on to another segment", errNotYet), err)
+		e.stuck.Store(true)
+		return fmt.Errorf("%w: Raft's log has not gone on to another segment", errNotYet)
 	}
 	if time.Since(e.oldest()) < erasePatience {
 		id := e.behind(next - 1)
@@ -306,9 +317,9 @@ func (e *eraser) segmentAfter(index uint64) (first uint64, done bool, err error)
 	return first, done, nil
 }
 
-// pad is the leader's: it fills more than one segment of every log.
+// pad is the leader's: it fills more than one segment of every log, if a node has need of that.
 func (e *eraser) pad() error {
-	if time.Since(e.padded) < padEvery*e.r.cfg.EraseEvery {
+	if e.r.raft.State() != raft.Leader || !e.wanted() || time.Since(e.padded) < padEvery*e.r.cfg.EraseEvery {
 		return nil
 	}
 	e.padded = time.Now()
@@ -319,6 +330,22 @@ func (e *eraser) pad() error {
 		}
 	}
 	return nil
+}
+
+// wanted says whether this node or one that was heard of late waits for padding.
+func (e *eraser) wanted() bool {
+	if e.stuck.Load() {
+		return true
+	}
+	w := &e.r.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, h := range w.heard {
+		if h.pad && time.Since(h.at) < heardFor {
+			return true
+		}
+	}
+	return false
 }
 
 // behind names a member that this node doesn't know to have applied all up to an entry, if there is one.

@@ -22,15 +22,17 @@ type book struct{}
 func (book) Apply(tx cluster.Tx, command []byte) (cluster.Applied, error) {
 	verb, rest, _ := bytes.Cut(command, []byte(" "))
 	name, value, _ := bytes.Cut(rest, []byte(" "))
+	a := cluster.Applied{Entries: []*audit.Entry{{Operation: string(verb)}}}
 	switch string(verb) {
 	case "put":
 		tx.Set(name, value)
 	case "del":
 		tx.Delete(name)
+		a.Erases = [][]byte{bytes.Clone(name)}
 	default:
-		return cluster.Applied{}, errors.New("a command that isn't known")
+		return a, errors.New("a command that isn't known")
 	}
-	return cluster.Applied{Entries: []*audit.Entry{{Operation: string(verb)}}, Erases: string(verb) == "del"}, nil
+	return a, nil
 }
 
 // person is a name and a secret that nothing else on a disk looks like.

@@ -26,7 +26,7 @@ type fsm struct {
 	group   entryGroup
 	applied position
 	recent  recent
-	erased  [][]byte // keys, by the batch that is being applied
+	erased  [][]byte // prefixes, by the batch that is being applied
 
 	progress progress // the index up to which views contain everything that has effects
 	logged   progress // the number of entries of the key-usage log
@@ -230,10 +230,7 @@ func (f *fsm) applyEntry(b *pebble.Batch, l *raft.Log) ([]Result, error) {
 		if t.err != nil {
 			return nil, t.err
 		}
-		if a.Erases {
-			f.erased = append(f.erased, t.deleted...)
-		}
-		t.deleted = nil
+		f.erased = append(f.erased, a.Erases...)
 		f.ledger.end()
 	}
 	return results, nil

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -76,8 +75,6 @@ type tx struct {
 	group  *entryGroup
 	buf    []byte
 	err    error // the first that a write met; the node stops on it
-
-	deleted [][]byte // keys of the state, by the command that is being applied
 }
 
 // LogHead is of Tx.
@@ -117,5 +114,4 @@ func (t *tx) Delete(key []byte) {
 	if err := t.b.Delete(t.buf, nil); err != nil && t.err == nil {
 		t.err = err
 	}
-	t.deleted = append(t.deleted, bytes.Clone(t.buf))
 }

@@ -51,11 +51,12 @@ type pong struct {
 	ConfigIndex uint64   `cbor:"3,keyasint"` // of the newest committed configuration
 	Members     []Member `cbor:"4,keyasint"` // in it
 	LogMissing  int64    `cbor:"5,keyasint"` // entries of the key-usage log that it has still to fetch
+	WantsPad    bool     `cbor:"6,keyasint"` // its Raft log has to go on to another segment, see eraser
 }
 
 func (r *Raft) handlePing() ([]byte, error) {
 	index, c := r.fsm.configuration()
-	return cbor.Marshal(pong{r.cfg.Clock().UnixNano(), r.fsm.progress.now(), index, members(c), r.writer.missing()})
+	return cbor.Marshal(pong{r.cfg.Clock().UnixNano(), r.fsm.progress.now(), index, members(c), r.writer.missing(), r.fsm.eraser.stuck.Load()})
 }
 
 // watch is what a node knows of its peers.
@@ -77,6 +78,7 @@ type heard struct {
 	at      time.Time // monotonic
 	offset  time.Duration
 	applied uint64
+	pad     bool
 }
 
 func (w *watch) init() { w.heard = map[string]heard{} }
@@ -185,7 +187,7 @@ func (r *Raft) ping(m Member) {
 	offset := time.Unix(0, p.Clock).Sub(before.Round(0).Add(took / 2))
 	r.watch.mu.Lock()
 	defer r.watch.mu.Unlock()
-	r.watch.heard[m.ID] = heard{time.Now(), offset, p.Applied}
+	r.watch.heard[m.ID] = heard{time.Now(), offset, p.Applied, p.WantsPad}
 	if p.ConfigIndex > r.watch.index {
 		r.watch.index, r.watch.members = p.ConfigIndex, p.Members
 	}
