@@ -72,8 +72,12 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 	if err != nil {
 		return cluster.Applied{}, err
 	}
+	var priors [][]byte
 	if decision.Erase { // which tells nobody
 		if keep, err = prepareErasure(tx, cmd.Tenant, cmd.Account); err != nil {
+			return cluster.Applied{}, err
+		}
+		if priors, err = priorsOf(tx, cmd); err != nil {
 			return cluster.Applied{}, err
 		}
 	}
@@ -93,8 +97,8 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 			switch {
 			case decision.Erase:
 				tx.Delete(key)
-				if state.Enrolment.PriorDay != 0 {
-					tx.Delete(priorKey(state.Enrolment.PriorDay, cmd.Tenant, cmd.Account))
+				for _, prior := range priors {
+					tx.Delete(prior)
 				}
 			case decision.Next != nil:
 				tx.Set(key, account.EncodeState(decision.Next))

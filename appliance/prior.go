@@ -55,6 +55,27 @@ func priorKey(day uint32, tenant, name string) []byte {
 	return []byte(priorPrefixOf(day) + tenant + "\x00" + name)
 }
 
+// keptPriors is for how many days back an account's earlier settings are looked for when it is erased. They can't be opened
+// after WayBack, and the records go when a node next sweeps.
+const keptPriors = 60
+
+// priorsOf are the records of earlier settings of the command's account: the newest, which its state names, and those of
+// earlier times that it was protected.
+func priorsOf(tx cluster.Tx, cmd *account.Command) (keys [][]byte, err error) {
+	today := account.DayOf(cmd.Time)
+	for day := max(today, keptPriors) - keptPriors; day <= today+1; day++ {
+		key := priorKey(day, cmd.Tenant, cmd.Account)
+		raw, err := tx.Get(key)
+		if err != nil {
+			return nil, fmt.Errorf("looking for earlier settings: %w", err)
+		}
+		if raw != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
 // priorContext is what a box is bound to: GCM's associated data.
 func priorContext(day uint32, tenant, name string) []byte {
 	var b []byte
