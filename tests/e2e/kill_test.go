@@ -163,13 +163,13 @@ func (s *sayings) of(t *testing.T, node int) {
 	s.hear(noted.Tree, noted.Size, [32]byte(root), "the memory of "+chassis.ID())
 }
 
-// served reads the checkpoints that the nodes serve now, and waits until one is newer than any before.
+// served reads the checkpoints that the nodes serve, until each has one of all entries that there are now.
 func (s *sayings) served(t *testing.T) {
 	t.Helper()
+	head, err := s.r.auditor(t).LogHead(deadline(t, 10*time.Second))
+	check(t, err)
 	for node := range s.r.nodes() {
 		c := s.r.at(t, node)
-		head, err := c.LogHead(deadline(t, 10*time.Second))
-		check(t, err)
 		eventually(t, 20*time.Second, func(ctx context.Context) error {
 			note, err := c.LogResource(ctx, head.Tree, "checkpoint")
 			if err != nil {
