@@ -44,9 +44,23 @@ func TestSignIn(t *testing.T) {
 	mac.shoot("account", light, dark, narrow)
 	mac.open("mac")
 	mac.click("#sign-out")
+	stage.until("the other window signed out too", `document.querySelector("iframe[name=mac]").contentDocument.querySelector("#password") !== null`)
 	mac.fill("#password", password)
 	mac.send("#continue")
 	mac.see(".said", "No code was needed")
 	mac.click("#forget") // signed out completely: a code is needed again
+	begin(phone, mac, password)
+}
+
+// TestALookThatFailedIsTakenAgain: what a page heard of while the site didn't answer, it shows when the site does.
+func TestALookThatFailedIsTakenAgain(t *testing.T) {
+	r := power(t)
+	stage, password := r.visitor(t)
+	phone, mac := stage.another("phone"), stage.another("mac")
+	phone.eval(`void(() => {
+		const real = fetch;
+		let looks = 0;
+		fetch = (...which) => looks++ < 2 ? Promise.resolve(new Response("", {status: 503})) : real(...which);
+	})()`, nil)
 	begin(phone, mac, password)
 }

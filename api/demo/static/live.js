@@ -15,11 +15,12 @@
     if (leaving) return;
     if (busy) { again = true; return; }
     busy = true;
+    let failed = false;
     try {
       do {
         again = false;
         const answer = await fetch(location.href, {headers: {"X-Live": "1"}, cache: "no-store"});
-        if (!answer.ok) break;
+        if (!answer.ok) throw new Error(answer.statusText);
         const next = new DOMParser().parseFromString(await answer.text(), "text/html");
         if (answer.redirected || next.body.dataset.page !== body.dataset.page) { leaving = true; location.reload(); return; }
         for (const old of document.querySelectorAll("[data-live]")) {
@@ -31,7 +32,8 @@
           if (focused) document.getElementById(focused)?.focus();
         }
       } while (again);
-    } catch { /* the stream comes back, and with it another look */ } finally { busy = false; }
+    } catch { failed = true; } finally { busy = false; }
+    if (failed && !document.hidden) setTimeout(refresh, 1000); // who comes back looks again anyway
   };
 
   // A form that was sent leads to another page: what this one would hear is that page's to say.
@@ -51,6 +53,13 @@
   addEventListener("message", (e) => {
     if (e.origin === location.origin && e.source === window.parent && (e.data === pane || e.data === "all")) refresh();
   });
+  // Who is signed in is known by the browser's cookie, so that its windows tell each other: what the service's stream says
+  // can be heard before the cookie is there.
+  const windows = new BroadcastChannel("panes");
+  windows.addEventListener("message", (e) => { if (pane && e.data === pane) refresh(); });
+  if (pane) windows.postMessage(pane);
+  if (embedded) refresh(); // what its window heard before this frame could hear it
+
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { source?.close(); source = undefined; } else open();
   });
