@@ -11,13 +11,15 @@ import (
 	"strongroom.internal/appliance/audit/tiles"
 )
 
+// indexEvery is how often the index is brought up to the files.
+const indexEvery = time.Second
+
 // logIndex has the log's entries found by what they say. It is kept in the background, from the files: nobody waits for
 // it, what was missed comes in as what is new does, and one that was lost or damaged makes itself anew. Until a bundle is
 // in it, a search reads the bundle.
 type logIndex struct {
-	r    *Raft
-	x    *index.Index
-	news chan struct{} // of capacity 1
+	r *Raft
+	x *index.Index
 
 	// Of run's goroutine alone.
 	forgotten map[string]int64 // by tree: bundles below this one
@@ -31,26 +33,17 @@ func newLogIndex(r *Raft) (*logIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &logIndex{r: r, x: x, news: make(chan struct{}, 1), forgotten: map[string]int64{}}, nil
-}
-
-// tell says that there is a new bundle. It doesn't wait.
-func (i *logIndex) tell() {
-	select {
-	case i.news <- struct{}{}:
-	default:
-	}
+	return &logIndex{r: r, x: x, forgotten: map[string]int64{}}, nil
 }
 
 // run adds what there is to add until the node stops.
 func (i *logIndex) run() {
 	defer i.r.running.Done()
-	tick := time.NewTicker(logRetry)
+	tick := time.NewTicker(indexEvery)
 	defer tick.Stop()
 	for {
 		i.note(i.catchUp(i.r.life))
 		select {
-		case <-i.news:
 		case <-tick.C:
 		case <-i.r.stopping:
 			return

@@ -173,7 +173,6 @@ func (w *logWriter) writeTree(ctx context.Context, st *state, h audit.Head, clos
 			return fmt.Errorf("writing entries %d to %d of the log's tree %s: %w", at, at+tiles.BundleSize, h.Tree, err)
 		}
 		failpoint.Hit("log-published")
-		w.r.index.tell()
 		w.waits(full - at - tiles.BundleSize)
 		if err := w.drop(st, h.First+s.Complete(), dropAfter); err != nil {
 			return err

@@ -1,7 +1,9 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -18,7 +20,8 @@ type builder struct {
 		place int
 	}
 	postings []posting
-	scratch  []byte
+	records  []byte   // of the postings: key and value, one after the other
+	order    [][2]int // where each record is
 }
 
 // value is a value of a field.
@@ -63,14 +66,23 @@ func (b *builder) entry(i int, e *audit.Entry) {
 	}
 }
 
-// write puts the postings into a batch.
+// write puts the postings into a batch, in the order of their keys: the database looks for the place of each from the one
+// before, and would else search all of its table for each.
 func (b *builder) write(batch *pebble.Batch) error {
+	b.records, b.order = b.records[:0], b.order[:0]
 	for i := range b.postings {
 		p := &b.postings[i]
-		b.scratch = appendPrefix(append(b.scratch[:0], b.segment...), p.field, p.value.value)
-		b.scratch = binary.BigEndian.AppendUint16(b.scratch, b.within)
-		b.scratch = p.set.append(b.scratch)
-		if err := batch.Set(b.scratch[:postingSize], b.scratch[postingSize:], nil); err != nil {
+		from := len(b.records)
+		b.records = appendPrefix(append(b.records, b.segment...), p.field, p.value.value)
+		b.records = binary.BigEndian.AppendUint16(b.records, b.within)
+		b.records = p.set.append(b.records)
+		b.order = append(b.order, [2]int{from, len(b.records)})
+	}
+	record := func(at [2]int) []byte { return b.records[at[0]:at[1]] }
+	slices.SortFunc(b.order, func(x, y [2]int) int { return bytes.Compare(record(x), record(y)) })
+	for _, at := range b.order {
+		r := record(at)
+		if err := batch.Set(r[:postingSize], r[postingSize:], nil); err != nil {
 			return err
 		}
 	}
