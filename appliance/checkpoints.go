@@ -16,8 +16,8 @@ import (
 //
 //	intent      one node, the leader as a rule, proposes to sign the log as it is. Applying it, every node notes the size
 //	            that the log has at this place, and the root that its own state has there.
-//	signatures  every node signs the root that it noted, with the key of its module, and proposes its signature. Everybody
-//	            checks it.
+//	signatures  every node signs the root that it noted, with the key of its module, if the entries that it holds have it
+//	            too, and those that it signed before; and proposes its signature. Everybody checks it.
 //	checkpoint  with the signature that makes a majority for one root, the checkpoint counts. A node that noted another
 //	            root learns it here, says so, and stops.
 //
