@@ -145,7 +145,7 @@ func (s *Service) LogPolicy(ctx context.Context) ([]byte, error) {
 	}
 	var signers []audit.Signer
 	for _, m := range members {
-		if m.Retired || !m.Joined {
+		if !m.counts() {
 			continue
 		}
 		key, err := x509.ParsePKIXPublicKey(m.LogKey)
