@@ -249,6 +249,16 @@ func (s *Service) checkpoint(tree string) (c checkpoint, err error) {
 	return c, err
 }
 
+// askIfDue proposes to sign the log as it is, unless that would be refused: many wait for one checkpoint, and look again
+// and again while there is no majority.
+func (s *Service) askIfDue(ctx context.Context, i intent) error {
+	heads, err := s.engine.Log().Heads()
+	if err != nil || !i.due(heads[len(heads)-1], account.Time(s.now().UnixMilli())) {
+		return err
+	}
+	return s.proposeLog(ctx, logCommand{Intent: &intend{}})
+}
+
 // awaitCheckpoint returns a checkpoint of the tree of at least that size, asking for one if need be.
 func (s *Service) awaitCheckpoint(ctx context.Context, tree string, size int64) (checkpoint, error) {
 	for {
@@ -262,7 +272,7 @@ func (s *Service) awaitCheckpoint(ctx context.Context, tree string, size int64) 
 			return c, err
 		}
 		if i.Tree != tree || i.Size < size {
-			if err := s.proposeLog(ctx, logCommand{Intent: &intend{}}); err != nil {
+			if err := s.askIfDue(ctx, i); err != nil {
 				return c, err
 			}
 		}

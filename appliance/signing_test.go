@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"strongroom.internal/appliance/account"
 	"strongroom.internal/appliance/audit"
 	"strongroom.internal/appliance/audit/tiles"
 	"strongroom.internal/cluster"
@@ -22,6 +25,7 @@ type lagging struct {
 	cluster.Engine
 	behind, current memory
 	synced          bool
+	proposed        int
 
 	store *tiles.Store
 	has   int64
@@ -54,6 +58,40 @@ func (h held) Tree(string) (*tiles.Reader, error) {
 		}
 		return entries, nil
 	}), nil
+}
+
+func (h held) Heads() ([]audit.Head, error) { return []audit.Head{{Tree: "2026", Size: heldSize}}, nil }
+
+// Propose is of a cluster that has no majority for anything.
+func (l *lagging) Propose(context.Context, []byte) (cluster.Result, error) {
+	l.proposed++
+	return cluster.Result{}, nil
+}
+
+// TestWaitingForACheckpointAsksForOneNowAndThen: not each time that each of those who wait looks.
+func TestWaitingForACheckpointAsksForOneNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory{intentRecord: mustEncode(intent{Tree: "2026", Size: 5, Time: account.Time(time.Now().UnixMilli())})}
+		engine := &lagging{behind: state}
+		s := &Service{engine: engine, now: time.Now}
+		for _, tc := range []struct {
+			wait time.Duration
+			most int
+		}{{4 * time.Second, 0}, {1100 * time.Millisecond, 2}} {
+			ctx, cancel := context.WithTimeout(t.Context(), tc.wait)
+			_, err := s.awaitCheckpoint(ctx, "2026", heldSize)
+			cancel()
+			if !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%v, want ErrUnavailable", err)
+			}
+			if engine.proposed > tc.most {
+				t.Errorf("an intent waits for its majority, and within %v %d others were proposed", tc.wait, engine.proposed)
+			}
+		}
+		if engine.proposed == 0 {
+			t.Error("another intent was due, and nobody proposed it")
+		}
+	})
 }
 
 // A node that has just started sees old intents again while Raft applies what its state had not kept: it signs nothing,
