@@ -80,12 +80,11 @@ func (s *Service) deliver(ctx context.Context) error {
 	again := make(chan struct{}, 1)
 	tick := time.NewTicker(deliverEvery)
 	defer tick.Stop()
+	var trouble trouble
 	for {
 		rung := s.noticed.wait()
 		if s.estate.Load() != nil && s.leads() {
-			if err := s.startDeliveries(ctx, &workers, again); err != nil && ctx.Err() == nil {
-				s.log.Warn("reading the notices that wait: will try again", "error", err)
-			}
+			trouble.note(ctx, s.log, "reading the notices that wait", s.startDeliveries(ctx, &workers, again))
 		}
 		select {
 		case <-ctx.Done():

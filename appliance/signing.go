@@ -50,7 +50,7 @@ var ErrRolledBack = errors.New("this node's state is not the one that the node h
 func (s *Service) signLog(ctx context.Context) error {
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
-	var last string
+	var trouble trouble
 	for {
 		err := s.signOnce(ctx)
 		if errors.Is(err, ErrRolledBack) {
@@ -59,12 +59,7 @@ func (s *Service) signLog(ctx context.Context) error {
 		if err == nil {
 			err = s.askForCheckpoint(ctx)
 		}
-		if err != nil && ctx.Err() == nil && err.Error() != last {
-			last = err.Error()
-			s.log.Warn("signing the log: will try again", "error", err)
-		} else if err == nil {
-			last = ""
-		}
+		trouble.note(ctx, s.log, "signing the log", err)
 		select {
 		case <-ctx.Done():
 			return nil
