@@ -56,10 +56,8 @@ func (s *Service) signLog(ctx context.Context) error {
 		if errors.Is(err, ErrRolledBack) {
 			return err
 		}
-		if err == nil {
-			err = s.askForCheckpoint(ctx)
-		}
-		trouble.note(ctx, s.log, "signing the log", err)
+		// A leader that can't sign, because it is still fetching its log or its module is away, asks the others all the same.
+		trouble.note(ctx, s.log, "signing the log", errors.Join(err, s.askForCheckpoint(ctx)))
 		select {
 		case <-ctx.Done():
 			return nil

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"strongroom.internal/appliance/account"
 	"strongroom.internal/appliance/audit"
 	"strongroom.internal/appliance/audit/tiles"
@@ -90,6 +92,35 @@ func TestWaitingForACheckpointAsksForOneNowAndThen(t *testing.T) {
 		}
 		if engine.proposed == 0 {
 			t.Error("another intent was due, and nobody proposed it")
+		}
+	})
+}
+
+// leading is Members of which this node is the leader.
+type leading struct{ Members }
+
+func (leading) Status() cluster.Status { return cluster.Status{Leader: "n1"} }
+func (leading) ClockError() error      { return nil }
+
+// forgetful is a Memory that can't be read.
+type forgetful struct{ slate }
+
+func (*forgetful) Last() (SignedHead, error) { return SignedHead{}, errors.New("no memory") }
+
+// TestALeaderThatCantSignAsksTheOthers: two of three nodes are enough, and only the leader asks.
+func TestALeaderThatCantSignAsksTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory{intentRecord: mustEncode(intent{Tree: "2026", Size: 5, Time: account.Time(time.Now().UnixMilli())})}
+		engine := &lagging{behind: state}
+		s := &Service{nodeID: "n1", engine: engine, members: leading{}, memory: &forgetful{}, now: time.Now, log: hclog.NewNullLogger()}
+		s.estate.Store(&clusterInfo{TrustDomain: "d.test"})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := s.signLog(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if engine.proposed == 0 {
+			t.Error("it asked for nothing, because it can't sign itself")
 		}
 	})
 }
