@@ -112,6 +112,10 @@ func (s *scripted) VerifyPhone(_ context.Context, c appliance.Caller, key, name,
 func (s *scripted) Notices(ctx context.Context, c appliance.Caller, after *uint64, missed func() error, fn func(appliance.NoticeEvent) error) error {
 	s.note("Notices", c, "", "")
 	s.after = after
+	if s.until != nil {
+		end, _ := ctx.Deadline()
+		s.until <- end
+	}
 	if after != nil {
 		if err := missed(); err != nil {
 			return err

@@ -59,7 +59,8 @@ type scripted struct {
 	phone    appliance.PhoneRequest
 	notices  []appliance.NoticeEvent
 	after    *uint64
-	stay     bool // the stream does not end by itself
+	stay     bool           // the stream does not end by itself
+	until    chan time.Time // is told when the stream is to end; nil: nobody asks
 	deadline time.Time
 }
 

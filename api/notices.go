@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -125,8 +124,12 @@ func (a *API) streamNotices(w http.ResponseWriter, r *http.Request) {
 		after = &n
 	}
 	s := &eventStream{w: w, control: http.NewResponseController(w)}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := streamContext(r)
 	defer cancel()
+	if r.Method == http.MethodHead {
+		s.head()
+		return
+	}
 	events := make(chan event)
 	ended := make(chan error, 1)
 	go func() {
@@ -150,8 +153,10 @@ func (a *API) streamNotices(w http.ResponseWriter, r *http.Request) {
 			err = s.write(": still here\n\n")
 		case <-a.ending.Done():
 			return
+		case <-ctx.Done():
+			return
 		case err = <-ended:
-			if err != nil && !errors.Is(err, context.Canceled) {
+			if err != nil && ctx.Err() == nil {
 				a.log.Warn("a stream of notices ended", "request", exchangeOf(r.Context()).requestID, "error", err)
 			}
 			return
@@ -183,9 +188,13 @@ type eventStream struct {
 	control *http.ResponseController
 }
 
-func (s *eventStream) begin() error {
+func (s *eventStream) head() {
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.WriteHeader(http.StatusOK)
+}
+
+func (s *eventStream) begin() error {
+	s.head()
 	return s.write("retry: 1000\n\n")
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"net/http"
 	"slices"
 	"strings"
@@ -91,6 +92,33 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// A stream ends with the certificate that it was allowed by; and its head alone is no stream.
+func TestNoticesEndWithTheirCertificate(t *testing.T) {
+	service := streaming()
+	service.until = make(chan time.Time, 1)
+	s := serve(t, Config{Service: service}, false)
+	c := s.client(t, asFrontend)
+	if got := s.send(t, c, "HEAD /v1/notices/stream", ""); got.status != 200 || got.header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("its head alone: %d %v", got.status, got.header)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.addr+"/v1/notices/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	leaf, err := x509.ParseCertificate(c.Transport.(*http.Transport).TLSClientConfig.Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := <-service.until; !end.Equal(leaf.NotAfter) {
+		t.Errorf("the stream ends at %v, its certificate at %v", end, leaf.NotAfter)
 	}
 }
 

@@ -21,14 +21,7 @@ func (s *Service) PutAccount(
 		return AccountInfo{}, false, err
 	}
 	cmd.Create = &account.Create{Class: class}
-	result, position, err := s.proposeAccount(ctx, cmd)
-	if err != nil {
-		return AccountInfo{}, false, err
-	}
-	if err := refusal(result.Outcome); err != nil {
-		return AccountInfo{}, false, err
-	}
-	state, err := s.stateAt(ctx, position, c.Tenant, name)
+	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return AccountInfo{}, false, err
 	}

@@ -94,14 +94,7 @@ func (s *Service) keepAppPassword(
 		return nil, 0, err
 	}
 	cmd.CreateAppPassword = create
-	result, position, err := s.proposeAccount(ctx, cmd)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := refusal(result.Outcome); err != nil {
-		return nil, 0, err
-	}
-	state, err := s.stateAt(ctx, position, c.Tenant, name)
+	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return nil, 0, err
 	}

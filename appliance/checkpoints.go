@@ -16,8 +16,8 @@ import (
 //
 //	intent      one node, the leader as a rule, proposes to sign the log as it is. Applying it, every node notes the size
 //	            that the log has at this place, and the root that its own state has there.
-//	signatures  every node signs the root that it noted, with the key of its module, and proposes its signature. Everybody
-//	            checks it.
+//	signatures  every node signs the root that it noted, with the key of its module, if the entries that it holds have it
+//	            too, and those that it signed before; and proposes its signature. Everybody checks it.
 //	checkpoint  with the signature that makes a majority for one root, the checkpoint counts. A node that noted another
 //	            root learns it here, says so, and stops.
 //
@@ -168,7 +168,7 @@ func (s *signed) apply(tx cluster.Tx, info clusterInfo, node string, at account.
 		return nil
 	}
 	m, known, err := readRecord[member](tx, memberPrefix+node)
-	if err != nil || !known || m.Retired {
+	if err != nil || !known || !m.counts() {
 		return err
 	}
 	key, err := x509.ParsePKIXPublicKey(m.LogKey)
@@ -182,17 +182,19 @@ func (s *signed) apply(tx cluster.Tx, info clusterInfo, node string, at account.
 	}
 	i.Signed = append(i.Signed, vote{Node: node, Root: s.Root, Effects: s.Effects, Log: s.Log, Cosigner: s.Cosigner})
 	slices.SortFunc(i.Signed, func(a, b vote) int { return strings.Compare(a.Node, b.Node) })
-	voters := 0
+	voters := map[string]bool{}
 	err = scanRecords(tx, memberPrefix, func(_ string, m member) {
-		if m.Joined && !m.Retired {
-			voters++
+		if m.counts() {
+			voters[m.ID] = true
 		}
 	})
 	if err != nil {
 		return err
 	}
+	// Who signed and was removed since is no part of the majority.
+	i.Signed = slices.DeleteFunc(i.Signed, func(v vote) bool { return !voters[v.Node] })
 	agreed := i.agreeing(s.Root, s.Effects)
-	if len(agreed) >= audit.Majority(voters) {
+	if len(agreed) >= audit.Majority(len(voters)) {
 		if s.Root != i.Root || s.Effects != i.Effects {
 			return i.diverged(tx, s, agreed)
 		}

@@ -166,12 +166,39 @@ func TestASignatureThatIsNotANodesIsIgnored(t *testing.T) {
 	forged(func(c *logCommand) { c.Sign.Cosigner = c.Sign.Log })
 	forged(func(c *logCommand) { c.Sign.Log = "" })
 	forged(func(c *logCommand) { c.Sign.Log += c.Sign.Cosigner })
-	for _, r := range all { // who was removed has no word any more
-		m, _, _ := readRecord[member](r, memberPrefix+"n2")
-		m.Retired = true
-		r.Set([]byte(memberPrefix+"n2"), mustEncode(m))
+	for _, change := range []func(*member){
+		func(m *member) { m.Joined = false }, // who was admitted and is not in yet
+		func(m *member) { m.Retired = true }, // who was removed has no word any more
+	} {
+		changeAll(all, "n2", change)
+		forged(func(*logCommand) {})
 	}
-	forged(func(*logCommand) {})
+}
+
+func changeAll(all []*replica, id string, change func(*member)) {
+	for _, r := range all {
+		m, _, _ := readRecord[member](r, memberPrefix+id)
+		m.Joined, m.Retired = true, false
+		change(&m)
+		r.Set([]byte(memberPrefix+id), mustEncode(m))
+	}
+}
+
+// TestWhoWasRemovedIsNoPartOfAMajority, though it signed before: the policy of those that are left doesn't know it.
+func TestWhoWasRemovedIsNoPartOfAMajority(t *testing.T) {
+	all := replicas(t, 100)
+	applyAll(t, all, logCommand{Time: 1000, Intent: &intend{}})
+	applyAll(t, all, all[2].sign(t))
+	changeAll(all, "n3", func(m *member) { m.Retired = true })
+	applyAll(t, all, all[0].sign(t))
+	if c := all[0].checkpoint(t, "2026"); c.Size != 0 {
+		t.Fatalf("one of two that are left signed, and it counts: %+v", c)
+	}
+	applyAll(t, all, all[1].sign(t))
+	c := all[0].checkpoint(t, "2026")
+	if head, err := policyOf(t, all[:2]).Open(c.note("d.test")); err != nil || len(head.Signed) != 2 {
+		t.Errorf("both that are left: %+v, %v", head, err)
+	}
 }
 
 // TestTheOddNodeStops: the one whose root, or whose state, is another learns it and stops; the others go on.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,7 +25,8 @@ import (
 // it again under the same webhook-id.
 
 const (
-	maxDeliveries   = 16               // accounts that are being posted for at once
+	maxDeliveries   = 64               // accounts that are being posted for at once
+	maxPerHook      = 16               // of them, for one tenant and destination; 1 while that takes nothing
 	deliveryTimeout = 10 * time.Second // of one post
 	firstRetry      = time.Second
 	lastRetry       = 5 * time.Minute
@@ -51,7 +53,24 @@ type queueState struct {
 type delivery struct {
 	mu     sync.Mutex // guards what follows
 	queues map[queue]*queueState
-	last   map[string]string // by tenant and destination: the last failure, for the status
+	last   map[hook]string // the last failure, until something is taken
+}
+
+// hook is where notices of a tenant and destination are posted.
+type hook struct {
+	tenant string
+	to     destination
+}
+
+func (q queue) hook() hook { return hook{q.tenant, q.to} }
+
+// most is how many accounts may be posted for at once. One that takes nothing is tried with one: a tenant whose service
+// hangs, with thousands of accounts that wait, would have all places, and the others' codes would not be sent. mu is held.
+func (d *delivery) most(h hook) int {
+	if d.last[h] != "" {
+		return 1
+	}
+	return maxPerHook
 }
 
 // deliver posts pending notices while this node leads, until ctx ends.
@@ -61,12 +80,11 @@ func (s *Service) deliver(ctx context.Context) error {
 	again := make(chan struct{}, 1)
 	tick := time.NewTicker(deliverEvery)
 	defer tick.Stop()
+	var trouble trouble
 	for {
 		rung := s.noticed.wait()
 		if s.estate.Load() != nil && s.leads() {
-			if err := s.startDeliveries(ctx, &workers, again); err != nil && ctx.Err() == nil {
-				s.log.Warn("reading the notices that wait: will try again", "error", err)
-			}
+			trouble.note(ctx, s.log, "reading the notices that wait", s.startDeliveries(ctx, &workers, again))
 		}
 		select {
 		case <-ctx.Done():
@@ -98,29 +116,36 @@ func (s *Service) startDeliveries(ctx context.Context, workers *sync.WaitGroup, 
 	d := &s.delivery
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	busy := 0
+	busy, at := 0, map[hook]int{}
 	for q, state := range d.queues {
 		if state.busy {
 			busy++
+			at[q.hook()]++
 		} else if pending[q] == nil {
 			delete(d.queues, q)
 		}
 	}
+	waits := map[hook]bool{}
+	for _, q := range order {
+		waits[q.hook()] = true
+	}
+	maps.DeleteFunc(d.last, func(h hook, _ string) bool { return !waits[h] })
 	now := time.Now()
 	for _, q := range order {
 		state := d.queues[q]
 		if state == nil {
 			state = &queueState{}
 			if d.queues == nil {
-				d.queues, d.last = map[queue]*queueState{}, map[string]string{}
+				d.queues, d.last = map[queue]*queueState{}, map[hook]string{}
 			}
 			d.queues[q] = state
 		}
-		if state.busy || now.Before(state.next) || busy >= maxDeliveries {
+		if state.busy || now.Before(state.next) || busy >= maxDeliveries || at[q.hook()] >= d.most(q.hook()) {
 			continue
 		}
 		state.busy = true
 		busy++
+		at[q.hook()]++
 		workers.Go(func() {
 			err := s.deliverQueue(ctx, q, pending[q])
 			s.delivered(q, err)
@@ -140,7 +165,7 @@ func (s *Service) delivered(q queue, err error) {
 	defer d.mu.Unlock()
 	state := d.queues[q]
 	state.busy = false
-	where := q.tenant + "\x00" + q.to.String()
+	where := q.hook()
 	if err == nil {
 		state.failures, state.next = 0, time.Time{}
 		delete(d.last, where)
@@ -295,7 +320,7 @@ func (s *Service) Outboxes(ctx context.Context, _ Caller, tenant string) (list [
 				return err
 			}
 			s.delivery.mu.Lock()
-			o.Failure = s.delivery.last[tenant+"\x00"+d.String()]
+			o.Failure = s.delivery.last[hook{tenant, d}]
 			s.delivery.mu.Unlock()
 			list = append(list, o)
 		}

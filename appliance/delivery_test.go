@@ -157,6 +157,65 @@ func TestNoticesArriveInOrder(t *testing.T) {
 	})
 }
 
+// TestATenantsHookThatHangsHoldsUpNobodyElse, and is tried with one notice at a time once it failed.
+func TestATenantsHookThatHangsHoldsUpNobodyElse(t *testing.T) {
+	n, first, second := newNode(t), tenant(t), tenant(t)
+	if second.Tenant < first.Tenant { // whose turn is first
+		first, second = second, first
+	}
+	var together, late, most atomic.Int32
+	open := make(chan struct{})
+	hanging := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-open:
+			if now := together.Add(1); now > most.Load() {
+				most.Store(now)
+			}
+			defer together.Add(-1)
+			late.Add(1)
+		default:
+			<-open
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	t.Cleanup(hanging.Close)
+	release := sync.OnceFunc(func() { close(open) })
+	t.Cleanup(release)
+	if _, err := n.SetWebhook(t.Context(), operator, first.Tenant, "frontend", hanging.URL, nil); err != nil {
+		t.Fatal(err)
+	}
+	h := connect(t, n, second, "frontend")
+	begin := func(c appliance.Caller, name string) {
+		t.Helper()
+		if _, _, err := n.PutAccount(t.Context(), c, "", name, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.BeginSignIn(t.Context(), c, "", name, appliance.BeginRequest{Purpose: account.ForDevice}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 48 {
+		begin(first, fmt.Sprintf("person-%d", i))
+	}
+	begin(second, "alice")
+	eventually(t, func() error {
+		if got := h.kinds(t, "alice"); len(got) == 0 {
+			return fmt.Errorf("there came %v", got)
+		}
+		return nil
+	})
+	release()
+	eventually(t, func() error {
+		if got := late.Load(); got < 5 {
+			return fmt.Errorf("it was tried %d times", got)
+		}
+		return nil
+	})
+	if got := most.Load(); got != 1 {
+		t.Errorf("what takes nothing is posted to for %d accounts at once", got)
+	}
+}
+
 // TestACodeThatIsOverIsNotSent: it was dropped, not posted late.
 func TestACodeThatIsOverIsNotSent(t *testing.T) {
 	n, c := newNode(t), tenant(t)

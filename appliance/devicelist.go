@@ -20,14 +20,7 @@ func (s *Service) ChangeDevice(ctx context.Context, c Caller, idempotencyKey, na
 		return EnrolledDevice{}, err
 	}
 	cmd.UpdateDevice = &account.UpdateDevice{Device: device, Name: r.Name, SystemVersion: r.SystemVersion}
-	result, position, err := s.proposeAccount(ctx, cmd)
-	if err != nil {
-		return EnrolledDevice{}, err
-	}
-	if err := refusal(result.Outcome); err != nil {
-		return EnrolledDevice{}, err
-	}
-	state, err := s.stateAt(ctx, position, c.Tenant, name)
+	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return EnrolledDevice{}, err
 	}
@@ -50,14 +43,7 @@ func (s *Service) ReportDevice(ctx context.Context, c Caller, idempotencyKey, na
 		return CredentialInfo{}, err
 	}
 	cmd.Lose = &account.Lose{Device: device, Erased: erased}
-	result, position, err := s.proposeAccount(ctx, cmd)
-	if err != nil {
-		return CredentialInfo{}, err
-	}
-	if err := refusal(result.Outcome); err != nil {
-		return CredentialInfo{}, err
-	}
-	state, err := s.stateAt(ctx, position, c.Tenant, name)
+	state, _, err := s.done(ctx, cmd)
 	if err != nil {
 		return CredentialInfo{}, err
 	}

@@ -73,14 +73,7 @@ func (s *Service) enrol(
 		return nil, 0, err
 	}
 	cmd.Enrol = &account.Enrol{Credential: credential, Door: door}
-	result, position, err := s.proposeAccount(ctx, cmd)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := refusal(result.Outcome); err != nil {
-		return nil, 0, err
-	}
-	state, err := s.stateAt(ctx, position, c.Tenant, name)
+	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return nil, 0, err
 	}

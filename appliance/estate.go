@@ -112,6 +112,9 @@ type member struct {
 	Retired     bool   `cbor:"9,keyasint"`
 }
 
+// counts says whether the member is one whose signatures make checkpoints count: those that the log's policy names.
+func (m member) counts() bool { return m.Joined && !m.Retired }
+
 type token struct {
 	Expires account.Time `cbor:"1,keyasint"`
 }

@@ -127,15 +127,19 @@ func (s *Service) LogPolicy(ctx context.Context) ([]byte, error) {
 	if err := s.engine.Sync(ctx); err != nil { // the witness that was just added belongs into it
 		return nil, engineError(err)
 	}
+	witnesses, err := s.witnesses()
+	if err != nil {
+		return nil, err
+	}
+	return s.logPolicy(witnesses)
+}
+
+func (s *Service) logPolicy(witnesses []audit.Witness) ([]byte, error) {
 	info, err := s.founded()
 	if err != nil {
 		return nil, err
 	}
 	members, err := s.memberRecords()
-	if err != nil {
-		return nil, err
-	}
-	witnesses, err := s.witnesses()
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +149,7 @@ func (s *Service) LogPolicy(ctx context.Context) ([]byte, error) {
 	}
 	var signers []audit.Signer
 	for _, m := range members {
-		if m.Retired || !m.Joined {
+		if !m.counts() {
 			continue
 		}
 		key, err := x509.ParsePKIXPublicKey(m.LogKey)

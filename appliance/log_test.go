@@ -2,6 +2,8 @@ package appliance_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -181,6 +183,54 @@ func TestLogTilesThatAreNotThere(t *testing.T) {
 }
 
 // A search pages through all that matches in either order, and knows an account by its name for as long as it lives.
+// TestWitnessesThatNoPolicyCanHave are refused: they would stand in the one that auditors are given.
+func TestWitnessesThatNoPolicyCanHave(t *testing.T) {
+	n, ctx := newNode(t), t.Context()
+	_, pkix := newDeviceKey(t)
+	parsed, err := x509.ParsePKIXPublicKey(pkix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := audit.CosignerVerifierKey("witness.example", parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := audit.LogVerifierKey("witness.example", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := n.LogPolicy(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, own, _ := strings.Cut(string(raw), "witness n1 ")
+	own, _, _ = strings.Cut(own, "\n")
+	const url = "https://witness.example/"
+	for name, list := range map[string][]audit.Witness{
+		"no cosigner's key": {{VKey: plain, URL: url}},
+		"a node's own key":  {{VKey: own, URL: url}},
+		"two words":         {{VKey: good, URL: url + "a b"}},
+		"nothing like it":   {{VKey: "x", URL: url}},
+	} {
+		var invalid *appliance.InvalidError
+		if err := n.SetLogWitnesses(ctx, operator, list); !errors.As(err, &invalid) {
+			t.Errorf("%s: %v, want it refused", name, err)
+		}
+	}
+	if err := n.SetLogWitnesses(ctx, operator, []audit.Witness{{VKey: good, URL: url}}); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err = n.LogPolicy(ctx); err != nil || !strings.Contains(string(raw), good) {
+		t.Fatalf("%s, %v", raw, err)
+	}
+	if _, err := audit.ParsePolicy(raw); err != nil {
+		t.Error(err)
+	}
+	if err := n.SetLogWitnesses(ctx, operator, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSearchLog(t *testing.T) {
 	n, c := newNode(t), tenant(t)
 	if _, _, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil {

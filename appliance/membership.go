@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
 	"strongroom.internal/cluster"
@@ -60,19 +61,27 @@ func (s *Service) forgetChanged(ctx context.Context) error {
 func (s *Service) repeat(ctx context.Context, fn func(context.Context) error) error {
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
-	var last string
+	var trouble trouble
 	for {
-		if err := fn(ctx); err != nil && ctx.Err() == nil && err.Error() != last {
-			last = err.Error()
-			s.log.Warn("upkeep: will try again", "error", err)
-		} else if err == nil {
-			last = ""
-		}
+		trouble.note(ctx, s.log, "upkeep", fn(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// trouble is what a loop that tries again says of its errors: each once, until another comes or all is well.
+type trouble struct{ said string }
+
+func (t *trouble) note(ctx context.Context, log hclog.Logger, doing string, err error) {
+	switch {
+	case err == nil:
+		t.said = ""
+	case ctx.Err() == nil && err.Error() != t.said:
+		t.said = err.Error()
+		log.Warn(doing+": will try again", "error", err)
 	}
 }
 

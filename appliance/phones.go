@@ -48,14 +48,11 @@ func (s *Service) AddPhone(ctx context.Context, c Caller, idempotencyKey, name s
 		return PhoneInfo{}, err
 	}
 	cmd.AddPhone = &account.AddPhone{Phone: account.Phone{ID: id, Number: r.Number, Label: r.Label}, SignIn: r.SignIn}
-	result, position, err := s.proposeAccount(ctx, cmd)
+	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return PhoneInfo{}, err
 	}
-	if err := refusal(result.Outcome); err != nil {
-		return PhoneInfo{}, err
-	}
-	return s.phoneAt(ctx, position, c, name, result.Credential)
+	return phoneOf(state, result.Credential)
 }
 
 // checkNumber wants a number that can exist, written as E.164 has it: what people type is the front-end's to understand.
@@ -67,11 +64,7 @@ func checkNumber(number string) error {
 	return nil
 }
 
-func (s *Service) phoneAt(ctx context.Context, position uint64, c Caller, name, id string) (PhoneInfo, error) {
-	state, err := s.stateAt(ctx, position, c.Tenant, name)
-	if err != nil {
-		return PhoneInfo{}, err
-	}
+func phoneOf(state *account.State, id string) (PhoneInfo, error) {
 	p := state.Phone(id)
 	if p == nil {
 		return PhoneInfo{}, ErrNotFound // removed again meanwhile
@@ -98,13 +91,13 @@ func (s *Service) Phones(ctx context.Context, c Caller, name string) ([]PhoneInf
 
 // ChangePhone sets a phone's label and its place in the list.
 func (s *Service) ChangePhone(ctx context.Context, c Caller, idempotencyKey, name, id string, r PhoneChange) (PhoneInfo, error) {
-	position, err := s.editPhone(ctx, c, idempotencyKey, name, account.EditPhone{
+	state, err := s.editPhone(ctx, c, idempotencyKey, name, account.EditPhone{
 		Phone: id, Label: r.Label, Position: uint8(min(max(r.Position, 0), account.MaxPhones)), SignIn: r.SignIn,
 	})
 	if err != nil {
 		return PhoneInfo{}, err
 	}
-	return s.phoneAt(ctx, position, c, name, id)
+	return phoneOf(state, id)
 }
 
 // RemovePhone removes a phone, but never the last that is verified. Codes that were sent to it are dead when this returns.
@@ -113,17 +106,14 @@ func (s *Service) RemovePhone(ctx context.Context, c Caller, idempotencyKey, nam
 	return err
 }
 
-func (s *Service) editPhone(ctx context.Context, c Caller, idempotencyKey, name string, e account.EditPhone) (uint64, error) {
+func (s *Service) editPhone(ctx context.Context, c Caller, idempotencyKey, name string, e account.EditPhone) (*account.State, error) {
 	cmd, err := s.command(c, idempotencyKey, name)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	cmd.EditPhone = &e
-	result, position, err := s.proposeAccount(ctx, cmd)
-	if err != nil {
-		return 0, err
-	}
-	return position, refusal(result.Outcome)
+	state, _, err := s.done(ctx, cmd)
+	return state, err
 }
 
 // SendPhoneCode has the code sent that verifies a pending phone.

@@ -257,6 +257,10 @@ func (s *Service) protectionAt(ctx context.Context, position uint64, c Caller, n
 	if err != nil {
 		return ProtectionInfo{}, err
 	}
+	return s.protectionOf(c, state)
+}
+
+func (s *Service) protectionOf(c Caller, state *account.State) (ProtectionInfo, error) {
 	if state == nil {
 		return ProtectionInfo{}, ErrNotFound // deleted meanwhile
 	}
@@ -283,12 +287,9 @@ func (s *Service) SetClass(ctx context.Context, c Caller, idempotencyKey, name, 
 		return ProtectionInfo{}, err
 	}
 	cmd.Classify = &account.Classify{Class: class}
-	result, position, err := s.proposeAccount(ctx, cmd)
+	state, _, err := s.done(ctx, cmd)
 	if err != nil {
 		return ProtectionInfo{}, err
 	}
-	if err := refusal(result.Outcome); err != nil {
-		return ProtectionInfo{}, err
-	}
-	return s.protectionAt(ctx, position, c, name)
+	return s.protectionOf(c, state)
 }

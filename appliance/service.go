@@ -176,6 +176,19 @@ func (s *Service) stateAt(ctx context.Context, position uint64, tenant, name str
 	return s.state(tenant, name)
 }
 
+// done commits a command, whose refusal is an error, and reads the account from a state that has it.
+func (s *Service) done(ctx context.Context, cmd *account.Command) (*account.State, account.Result, error) {
+	result, position, err := s.proposeAccount(ctx, cmd)
+	if err == nil {
+		err = refusal(result.Outcome)
+	}
+	if err != nil {
+		return nil, result, err
+	}
+	state, err := s.stateAt(ctx, position, cmd.Tenant, cmd.Account)
+	return state, result, err
+}
+
 // current reads an account linearizably; phantoms are ErrNotFound.
 func (s *Service) current(ctx context.Context, tenant, name string) (*account.State, error) {
 	if err := s.engine.Sync(ctx); err != nil {

@@ -50,21 +50,14 @@ var ErrRolledBack = errors.New("this node's state is not the one that the node h
 func (s *Service) signLog(ctx context.Context) error {
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
-	var last string
+	var trouble trouble
 	for {
 		err := s.signOnce(ctx)
 		if errors.Is(err, ErrRolledBack) {
 			return err
 		}
-		if err == nil {
-			err = s.askForCheckpoint(ctx)
-		}
-		if err != nil && ctx.Err() == nil && err.Error() != last {
-			last = err.Error()
-			s.log.Warn("signing the log: will try again", "error", err)
-		} else if err == nil {
-			last = ""
-		}
+		// A leader that can't sign, because it is still fetching its log or its module is away, asks the others all the same.
+		trouble.note(ctx, s.log, "signing the log", errors.Join(err, s.askForCheckpoint(ctx)))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -117,7 +110,8 @@ func (s *Service) signOnce(ctx context.Context) error {
 }
 
 // remember notes durably what is about to be signed. What was noted before and never got out is signed again. It is false
-// for an intent that is over: a node that has just started sees it again while it catches up.
+// for an intent that is over: a node that has just started sees it again while it catches up. It is errNotHeld for a root
+// that this node's log does not have.
 func (s *Service) remember(ctx context.Context, h SignedHead) (may bool, err error) {
 	last, err := s.memory.Last()
 	if err != nil {
@@ -139,10 +133,49 @@ func (s *Service) remember(ctx context.Context, h SignedHead) (may bool, err err
 	case h.Tree == last.Tree && h.Size == last.Size:
 		return false, rolledBack(last, h)
 	}
+	if err := s.vouch(last, h); err != nil {
+		return false, err
+	}
 	if err := s.memory.Keep(h); err != nil {
 		return false, fmt.Errorf("noting what this node signs: %w", err)
 	}
 	return true, nil
+}
+
+// errNotHeld: this node's log has another root at that size.
+var errNotHeld = errors.New("the root to be signed is not that of this node's log")
+
+// vouch compares what is to be signed, and what was signed last, with the entries and tiles that this node holds. The
+// intent's own root isn't enough: it may have come in a snapshot with the whole state, from a leader that made it up, and
+// that one's signature and this one's would be a majority. A node that has yet to fetch its part of the log signs nothing.
+func (s *Service) vouch(last, h SignedHead) error {
+	if last.Size > 0 {
+		root, err := s.rootOf(last)
+		switch {
+		case errors.Is(err, ErrPruned): // long ago, then: nothing is left of it to compare
+		case err != nil:
+			return fmt.Errorf("reading the log that was signed last: %w", err)
+		case root != last.Root:
+			return rolledBack(last, SignedHead{Tree: last.Tree, Size: last.Size, Root: root})
+		}
+	}
+	root, err := s.rootOf(h)
+	if err != nil {
+		return fmt.Errorf("reading the log that is to be signed: %w", err)
+	}
+	if root != h.Root {
+		return fmt.Errorf("size %d of tree %s, root %x, and %x here: %w", h.Size, h.Tree, h.Root, root, errNotHeld)
+	}
+	return nil
+}
+
+// rootOf is the root that this node's log has where h is.
+func (s *Service) rootOf(h SignedHead) (root [audit.HashSize]byte, err error) {
+	t, err := s.engine.Log().Tree(h.Tree)
+	if err == nil {
+		root, err = rootAt(t, h.Size)
+	}
+	return root, logError(err)
 }
 
 // before says that h is an earlier head than other.
@@ -209,6 +242,16 @@ func (s *Service) checkpoint(tree string) (c checkpoint, err error) {
 	return c, err
 }
 
+// askIfDue proposes to sign the log as it is, unless that would be refused: many wait for one checkpoint, and look again
+// and again while there is no majority.
+func (s *Service) askIfDue(ctx context.Context, i intent) error {
+	heads, err := s.engine.Log().Heads()
+	if err != nil || !i.due(heads[len(heads)-1], account.Time(s.now().UnixMilli())) {
+		return err
+	}
+	return s.proposeLog(ctx, logCommand{Intent: &intend{}})
+}
+
 // awaitCheckpoint returns a checkpoint of the tree of at least that size, asking for one if need be.
 func (s *Service) awaitCheckpoint(ctx context.Context, tree string, size int64) (checkpoint, error) {
 	for {
@@ -222,7 +265,7 @@ func (s *Service) awaitCheckpoint(ctx context.Context, tree string, size int64) 
 			return c, err
 		}
 		if i.Tree != tree || i.Size < size {
-			if err := s.proposeLog(ctx, logCommand{Intent: &intend{}}); err != nil {
+			if err := s.askIfDue(ctx, i); err != nil {
 				return c, err
 			}
 		}

@@ -81,27 +81,20 @@ func (s *Service) BeginSignIn(ctx context.Context, c Caller, idempotencyKey, nam
 	if r.Address.IsValid() {
 		cmd.Begin.Place = s.locate(r.Address)
 	}
-	result, position, err := s.proposeAccount(ctx, cmd)
+	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return SignInInfo{}, err
 	}
-	if err := refusal(result.Outcome); err != nil {
-		return SignInInfo{}, err
-	}
-	return s.signInAt(ctx, position, c, name, result.Credential, result.Entry)
+	return s.signInOf(c.Tenant, state, result.Credential, result.Entry)
 }
 
-// signInAt reads a sign-in from a state that has the position.
-func (s *Service) signInAt(ctx context.Context, position uint64, c Caller, name, id string, entry int64) (SignInInfo, error) {
-	state, err := s.stateAt(ctx, position, c.Tenant, name)
-	if err != nil {
-		return SignInInfo{}, err
-	}
+// signInOf is a sign-in of an account, ErrNotFound if there is none, or no account any more.
+func (s *Service) signInOf(tenant string, state *account.State, id string, entry int64) (SignInInfo, error) {
 	x := state.SignIn(id)
 	if x == nil {
-		return SignInInfo{}, ErrNotFound // the account was deleted meanwhile
+		return SignInInfo{}, ErrNotFound
 	}
-	return s.signInInfo(c.Tenant, state, x, entry)
+	return s.signInInfo(tenant, state, x, entry)
 }
 
 func (s *Service) signInInfo(tenant string, state *account.State, x *account.SignIn, entry int64) (SignInInfo, error) {
@@ -125,15 +118,7 @@ func (s *Service) SignIn(ctx context.Context, c Caller, name, id string) (SignIn
 	if err := s.engine.Sync(ctx); err != nil {
 		return SignInInfo{}, engineError(err)
 	}
-	state, err := s.state(c.Tenant, name)
-	if err != nil {
-		return SignInInfo{}, err
-	}
-	x := state.SignIn(id)
-	if x == nil {
-		return SignInInfo{}, ErrNotFound
-	}
-	return s.signInInfo(c.Tenant, state, x, -1)
+	return s.signInHere(c, name, id)
 }
 
 // AwaitSignIn reads a sign-in once it is no longer as it was, or when ctx ends, whichever is first.
@@ -165,11 +150,7 @@ func (s *Service) signInHere(c Caller, name, id string) (SignInInfo, error) {
 	if err != nil {
 		return SignInInfo{}, err
 	}
-	x := state.SignIn(id)
-	if x == nil {
-		return SignInInfo{}, ErrNotFound
-	}
-	return s.signInInfo(c.Tenant, state, x, -1)
+	return s.signInOf(c.Tenant, state, id, -1)
 }
 
 // SignIns lists the sign-ins of an account that are open, oldest first, linearizably. A name without a record has none.
@@ -220,14 +201,11 @@ func (s *Service) DecideSignIn(ctx context.Context, c Caller, idempotencyKey, na
 	cmd.Decide = &account.Decide{
 		SignIn: id, Device: r.Device, Allow: r.Allow, Time: account.Time(r.Time.UnixMilli()), Signature: r.Signature,
 	}
-	result, position, err := s.proposeAccount(ctx, cmd)
+	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return Decided{}, err
 	}
-	if err := refusal(result.Outcome); err != nil {
-		return Decided{}, err
-	}
-	info, err := s.signInAt(ctx, position, c, name, id, result.Entry)
+	info, err := s.signInOf(c.Tenant, state, id, result.Entry)
 	if err != nil {
 		return Decided{}, err
 	}
@@ -250,15 +228,9 @@ func (s *Service) FetchCode(ctx context.Context, c Caller, name, id string, r De
 		return SealedCode{}, err
 	}
 	cmd.Fetch = &account.Fetch{SignIn: id, Device: r.Device, Time: account.Time(r.Time.UnixMilli()), Signature: r.Signature}
-	result, position, err := s.proposeAccount(ctx, cmd)
+	_, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return SealedCode{}, err
-	}
-	if err := refusal(result.Outcome); err != nil {
-		return SealedCode{}, err
-	}
-	if err := s.engine.WaitApplied(ctx, position); err != nil {
-		return SealedCode{}, engineError(err)
 	}
 	code, err := s.sealedCode(ctx, c.Tenant, name, id, r.Device)
 	if err != nil {

@@ -73,6 +73,17 @@ func (s *Service) SetLogWitnesses(ctx context.Context, c Caller, list []audit.Wi
 			return &InvalidError{Field: "url", Reason: "must be the submission prefix of a C2SP tlog-witness, https://host/…"}
 		}
 	}
+	// A key that is no cosigner's, or a node's, would be in the policy that auditors are given, and nobody could read that.
+	if err := s.engine.Sync(ctx); err != nil {
+		return engineError(err)
+	}
+	policy, err := s.logPolicy(list)
+	if err != nil {
+		return err
+	}
+	if _, err := audit.ParsePolicy(policy); err != nil {
+		return &InvalidError{Field: "witnesses", Reason: "can't be in the log's policy: " + err.Error()}
+	}
 	result, _, err := s.proposeEstate(ctx, estate{Actor: c.Identity, Witnesses: &setWitnesses{list}})
 	if err != nil {
 		return err

@@ -49,18 +49,7 @@ func newAccountCreate(t *terminal, o *accountOptions) *cobra.Command {
 		Use:   "create ACCOUNT",
 		Short: "Make sure that an account exists",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			a, err := cluster.PutAccount(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return t.printAccount(a)
-		},
+		RunE:  callsOn(o, (*client.Client).PutAccount, t.printAccount),
 	}
 }
 
@@ -69,18 +58,7 @@ func newAccountShow(t *terminal, o *accountOptions) *cobra.Command {
 		Use:   "show ACCOUNT",
 		Short: "Show an account, its devices and authenticators, and whether it is locked",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			a, err := cluster.Account(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return t.printAccount(a)
-		},
+		RunE:  callsOn(o, (*client.Client).Account, t.printAccount),
 	}
 }
 
@@ -116,18 +94,9 @@ func newAccountDevices(t *terminal, o *accountOptions) *cobra.Command {
 		Use:   "devices ACCOUNT",
 		Short: "List an account's devices and authenticators",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			a, err := cluster.Account(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: callsOn(o, (*client.Client).Account, func(a wire.Account) error {
 			return t.print(a.Credentials, func(w io.Writer) { credentialTable(w, a.Credentials) })
-		},
+		}),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"strongroom.internal/api/client"
 	"strongroom.internal/api/wire"
 )
 
@@ -67,16 +68,7 @@ func newAppPasswordList(t *terminal, o *accountOptions) *cobra.Command {
 		Use:   "list ACCOUNT",
 		Short: "List an account's app passwords",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			list, err := cluster.AppPasswords(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: callsOn(o, (*client.Client).AppPasswords, func(list []wire.AppPassword) error {
 			return t.print(list, func(w io.Writer) {
 				fmt.Fprintln(w, "ID\tLABEL\tSERVICE\tNETWORK\tADDED\tEXPIRES\tLAST USED\tFROM")
 				for _, k := range list {
@@ -84,7 +76,7 @@ func newAppPasswordList(t *terminal, o *accountOptions) *cobra.Command {
 						moment(k.Added), moment(k.Expires), moment(k.LastUsed), or(k.LastFrom, "-"))
 				}
 			})
-		},
+		}),
 	}
 }
 
@@ -137,13 +129,10 @@ func newAppPasswordVerify(t *terminal, o *accountOptions) *cobra.Command {
 		Long: `Reads an app password from stdin, or from the terminal without echo, and prints the outcome: accepted, wrong or locked.
 Exit code 4: it was not accepted.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			password, err := t.secret("App password")
-			if err != nil {
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			if r.Password, err = t.secretOnWire("App password"); err != nil {
 				return err
 			}
-			defer password.Destroy()
-			r.Password = wire.NewSecret(string(password.Reveal()))
 			cluster, ctx, end, err := o.open(c)
 			if err != nil {
 				return err
@@ -153,31 +142,10 @@ Exit code 4: it was not accepted.`,
 			if err != nil {
 				return err
 			}
-			return t.printAppPasswordVerification(v)
+			return t.printAttempt(v, attempt{"app password", "app password", v.AppPassword, v.Outcome, v.RetryAt, v.Replayed, v.Entry})
 		},
 	}
 	c.Flags().StringVar(&r.Service, "service", "", "the service that is being opened")
 	c.Flags().StringVar(&r.SourceIP, "source-ip", "", "the application's address")
 	return c
-}
-
-// printAppPasswordVerification prints an outcome; what isn't accepted has an exit code of its own.
-func (t *terminal) printAppPasswordVerification(v wire.AppPasswordVerification) error {
-	err := t.print(v, func(w io.Writer) {
-		fmt.Fprintf(w, "outcome\t%s\n", v.Outcome)
-		if v.AppPassword != "" {
-			fmt.Fprintf(w, "app password\t%s\n", v.AppPassword)
-		}
-		if !v.RetryAt.IsZero() {
-			fmt.Fprintf(w, "retry at\t%s\n", v.RetryAt.Format(time.RFC3339))
-		}
-		if v.Replayed {
-			fmt.Fprintf(w, "replayed\tyes\n")
-		}
-		fmt.Fprintf(w, "log entry\t%d\n", v.Entry)
-	})
-	if err == nil && v.Outcome != wire.Accepted {
-		err = &exitError{exitRefused, fmt.Errorf("the app password was not accepted: %s", v.Outcome)}
-	}
-	return err
 }

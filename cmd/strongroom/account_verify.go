@@ -24,13 +24,10 @@ tenant's policy tells, spent. Exit code 4: the code was not accepted. An outcome
 With --receipt it waits for proof that the attempt is on the key-usage log, and writes it to a file.`,
 		Example: "  oathtool --totp -b @seed | strongroom account verify alice",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			code, err := t.secret("Code")
-			if err != nil {
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			if r.Code, err = t.secretOnWire("Code"); err != nil {
 				return err
 			}
-			defer code.Destroy()
-			r.Code = wire.NewSecret(string(code.Reveal()))
 			cluster, ctx, end, err := o.open(c)
 			if err != nil {
 				return err
@@ -75,24 +72,20 @@ func newAccountResynchronise(t *terminal, o *accountOptions) *cobra.Command {
 		Long:  "Reads the two codes from stdin, one a line, or from the terminal without echo. It costs attempts like verifying does.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			var r wire.ResyncRequest
-			for _, ask := range []struct {
-				prompt string
-				to     *wire.Secret
-			}{{"First code", &r.First}, {"Next code", &r.Second}} {
-				code, err := t.secret(ask.prompt)
-				if err != nil {
-					return err
-				}
-				*ask.to = wire.NewSecret(string(code.Reveal()))
-				code.Destroy()
+			first, err := t.secretOnWire("First code")
+			if err != nil {
+				return err
+			}
+			next, err := t.secretOnWire("Next code")
+			if err != nil {
+				return err
 			}
 			cluster, ctx, end, err := o.open(c)
 			if err != nil {
 				return err
 			}
 			defer end()
-			v, err := cluster.Resynchronise(ctx, args[0], args[1], r)
+			v, err := cluster.Resynchronise(ctx, args[0], args[1], wire.ResyncRequest{First: first, Second: next})
 			if err != nil {
 				return err
 			}
@@ -101,23 +94,37 @@ func newAccountResynchronise(t *terminal, o *accountOptions) *cobra.Command {
 	}
 }
 
-// printVerification prints an outcome; what isn't accepted has an exit code of its own.
+// attempt is what there is to print of one.
+type attempt struct {
+	what     string // was accepted, or wasn't
+	kind, id string // of what was right
+	outcome  string
+	retryAt  time.Time
+	replayed bool
+	entry    int64
+}
+
 func (t *terminal) printVerification(v wire.Verification) error {
-	err := t.print(v, func(w io.Writer) {
-		fmt.Fprintf(w, "outcome\t%s\n", v.Outcome)
-		if v.Device != "" {
-			fmt.Fprintf(w, "device\t%s\n", v.Device)
+	return t.printAttempt(v, attempt{"code", "device", v.Device, v.Outcome, v.RetryAt, v.Replayed, v.Entry})
+}
+
+// printAttempt prints the outcome of an attempt, which the answer has; what isn't accepted has an exit code of its own.
+func (t *terminal) printAttempt(answer any, a attempt) error {
+	err := t.print(answer, func(w io.Writer) {
+		fmt.Fprintf(w, "outcome\t%s\n", a.outcome)
+		if a.id != "" {
+			fmt.Fprintf(w, "%s\t%s\n", a.kind, a.id)
 		}
-		if !v.RetryAt.IsZero() {
-			fmt.Fprintf(w, "retry at\t%s\n", v.RetryAt.Format(time.RFC3339))
+		if !a.retryAt.IsZero() {
+			fmt.Fprintf(w, "retry at\t%s\n", a.retryAt.Format(time.RFC3339))
 		}
-		if v.Replayed {
+		if a.replayed {
 			fmt.Fprintf(w, "replayed\tyes\n")
 		}
-		fmt.Fprintf(w, "log entry\t%d\n", v.Entry)
+		fmt.Fprintf(w, "log entry\t%d\n", a.entry)
 	})
-	if err == nil && v.Outcome != wire.Accepted {
-		err = &exitError{exitRefused, fmt.Errorf("the code was not accepted: %s", v.Outcome)}
+	if err == nil && a.outcome != wire.Accepted {
+		err = &exitError{exitRefused, fmt.Errorf("the %s was not accepted: %s", a.what, a.outcome)}
 	}
 	return err
 }

@@ -130,3 +130,32 @@ func (o *connection) open(c *cobra.Command) (*client.Client, context.Context, fu
 	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 	return cluster, ctx, func() { cancel(); cluster.Close() }, nil
 }
+
+// opener is a connection, or what the commands of accounts share.
+type opener interface {
+	open(c *cobra.Command) (*client.Client, context.Context, func(), error)
+}
+
+// calls is the work of a command that makes one call and prints the answer.
+func calls[T any](o opener, call func(*client.Client, context.Context) (T, error), print func(T) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) error {
+		cluster, ctx, end, err := o.open(c)
+		if err != nil {
+			return err
+		}
+		defer end()
+		v, err := call(cluster, ctx)
+		if err != nil {
+			return err
+		}
+		return print(v)
+	}
+}
+
+// callsOn is calls about what the first argument names.
+func callsOn[T any](o opener, call func(*client.Client, context.Context, string) (T, error), print func(T) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		one := func(cluster *client.Client, ctx context.Context) (T, error) { return call(cluster, ctx, args[0]) }
+		return calls(o, one, print)(c, nil)
+	}
+}

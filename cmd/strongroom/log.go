@@ -6,6 +6,9 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"strongroom.internal/api/client"
+	"strongroom.internal/api/wire"
 )
 
 // logPage is how many entries are asked for at once; a node gives no more.
@@ -30,20 +33,11 @@ func newLogHead(t *terminal, o *connection) *cobra.Command {
 		Use:   "head",
 		Short: "Show the log's size, its tree and that tree's Merkle root (RFC 6962), and how far it is signed",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			head, err := cluster.LogHead(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: calls(o, (*client.Client).LogHead, func(head wire.LogHead) error {
 			return t.print(head, func(w io.Writer) {
 				fmt.Fprintf(w, "size\t%d\ntree\t%s\nroot\t%x\nsigned\t%d\n", head.Size, head.Tree, head.Root, head.Signed)
 			})
-		},
+		}),
 	}
 }
 
@@ -52,16 +46,7 @@ func newLogTrees(t *terminal, o *connection) *cobra.Command {
 		Use:   "trees",
 		Short: "List the log's trees: one a year, chained by their last checkpoints",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			trees, err := cluster.LogTrees(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: calls(o, (*client.Client).LogTrees, func(trees []wire.LogTree) error {
 			return t.print(trees, func(w io.Writer) {
 				fmt.Fprintln(w, "TREE\tFIRST\tSIZE\tSIGNED\tPRUNED BELOW\tSTATE\tORIGIN")
 				for _, x := range trees {
@@ -72,7 +57,7 @@ func newLogTrees(t *terminal, o *connection) *cobra.Command {
 					fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", x.Name, x.First, x.Size, x.Signed, x.Minimum, state, x.Origin)
 				}
 			})
-		},
+		}),
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"strongroom.internal/api/client"
 	"strongroom.internal/api/wire"
 )
 
@@ -25,18 +27,7 @@ and in an archive may be removed by ` + "`strongroom log prune`.",
 		Use:   "get",
 		Short: "Show it",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			r, err := cluster.LogRetention(ctx)
-			if err != nil {
-				return err
-			}
-			return t.printRetention(r)
-		},
+		RunE:  calls(o, (*client.Client).LogRetention, t.printRetention),
 	}, newLogRetentionSet(t, o))
 	return c
 }
@@ -48,17 +39,9 @@ func newLogRetentionSet(t *terminal, o *connection) *cobra.Command {
 		Short:   "Set it; 0 keeps everything for ever",
 		Example: "  strongroom log retention set --keep-days 730",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			if err := cluster.SetLogRetention(ctx, r); err != nil {
-				return err
-			}
-			return t.printRetention(r)
-		},
+		RunE: calls(o, func(cluster *client.Client, ctx context.Context) (wire.LogRetention, error) {
+			return r, cluster.SetLogRetention(ctx, r)
+		}, t.printRetention),
 	}
 	c.Flags().IntVar(&r.KeepDays, "keep-days", 0, "for how many days an entry is kept at least; 0: for ever")
 	_ = c.MarkFlagRequired("keep-days")
@@ -85,18 +68,7 @@ func newLogWitnesses(t *terminal, o *connection) *cobra.Command {
 		Use:   "get",
 		Short: "List them, as `set` reads them",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			list, err := cluster.LogWitnesses(ctx)
-			if err != nil {
-				return err
-			}
-			return t.printWitnesses(list)
-		},
+		RunE:  calls(o, (*client.Client).LogWitnesses, t.printWitnesses),
 	}, newLogWitnessesSet(t, o))
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"strongroom.internal/api/client"
 	"strongroom.internal/api/wire"
 )
 
@@ -22,18 +23,7 @@ func newPolicyShow(t *terminal, o *connection) *cobra.Command {
 		Use:   "show TENANT",
 		Short: "Show a tenant's policy; one that was never set allows nothing",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			p, err := cluster.Policy(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return t.printPolicy(p)
-		},
+		RunE:  callsOn(o, (*client.Client).Policy, t.printPolicy),
 	}
 }
 

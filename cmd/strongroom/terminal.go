@@ -136,6 +136,16 @@ func (t *terminal) secret(prompt string) (*hsm.Secret, error) {
 	return hsm.NewSecret(line), nil
 }
 
+// secretOnWire is secret for one that goes into a request as it is.
+func (t *terminal) secretOnWire(prompt string) (wire.Secret, error) {
+	s, err := t.secret(prompt)
+	if err != nil {
+		return wire.Secret{}, err
+	}
+	defer s.Destroy()
+	return wire.NewSecret(string(s.Reveal())), nil
+}
+
 // readLine reads byte by byte, so that the next line is left for the next secret.
 func readLine(r io.Reader) ([]byte, error) {
 	line := make([]byte, 0, maxSecret)

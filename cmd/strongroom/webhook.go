@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"strongroom.internal/api/client"
 	"strongroom.internal/api/wire"
 )
 
@@ -36,12 +37,11 @@ with --secret-stdin it is read from stdin instead (whsec_ and 24 to 64 bytes in 
 		RunE: func(c *cobra.Command, args []string) error {
 			r := wire.WebhookRequest{URL: args[2]}
 			if stdin {
-				secret, err := t.secret("Secret")
+				secret, err := t.secretOnWire("Secret")
 				if err != nil {
 					return err
 				}
-				defer secret.Destroy()
-				r.Secret = wire.NewSecret(string(secret.Reveal()))
+				r.Secret = secret
 			}
 			cluster, ctx, end, err := o.open(c)
 			if err != nil {
@@ -68,22 +68,13 @@ func newWebhookList(t *terminal, o *connection) *cobra.Command {
 		Use:   "list TENANT",
 		Short: "List where a tenant's notices go",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			list, err := cluster.Webhooks(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: callsOn(o, (*client.Client).Webhooks, func(list []wire.WebhookInfo) error {
 			return t.print(list, func(w io.Writer) {
 				for _, x := range list {
 					fmt.Fprintf(w, "%s\t%s\n", x.Destination, x.URL)
 				}
 			})
-		},
+		}),
 	}
 }
 
@@ -105,7 +96,7 @@ func newWebhookRemove(t *terminal, o *connection) *cobra.Command {
 			return cluster.RemoveWebhook(ctx, args[0], args[1])
 		},
 	}
-	c.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	c.Flags().BoolVar(&yes, "yes", false, "do it without being asked")
 	return c
 }
 
@@ -114,16 +105,7 @@ func newWebhookStatus(t *terminal, o *connection) *cobra.Command {
 		Use:   "status TENANT",
 		Short: "Show what waits to be delivered, and why",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cluster, ctx, end, err := o.open(c)
-			if err != nil {
-				return err
-			}
-			defer end()
-			box, err := cluster.Outbox(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: callsOn(o, (*client.Client).Outbox, func(box wire.Outbox) error {
 			return t.print(box, func(w io.Writer) {
 				for _, d := range box.Destinations {
 					fmt.Fprintf(w, "%s\t%d waiting", d.Destination, d.Waiting)
@@ -139,6 +121,6 @@ func newWebhookStatus(t *terminal, o *connection) *cobra.Command {
 					fmt.Fprintf(w, "lost\t%d, because too many waited\n", box.Lost)
 				}
 			})
-		},
+		}),
 	}
 }

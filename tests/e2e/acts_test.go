@@ -153,7 +153,8 @@ func TestEveryActHasAnEntry(t *testing.T) {
 		}
 	}
 	for _, e := range h.entries[before.Size:] {
-		if !strings.HasPrefix(e.Actor, domain+"/") || e.Node == "" || e.Module == "" {
+		upkeep := e.Operation == "create-prior-key" // a node's own, once a day
+		if !strings.HasPrefix(e.Actor, domain+"/") && !upkeep || e.Node == "" || e.Module == "" {
 			t.Errorf("an act without its actor, node or module: %s", h.raw[e.Index])
 		}
 		if e.Key != "" && e.Outcome == "done" && e.KeyVersion == 0 {
