@@ -140,8 +140,10 @@ func TestVerifyingTurnsItOn(t *testing.T) {
 		t.Errorf("told: %v", kinds)
 	}
 	for i, texts := range [][]string{
-		{opVerifyPhone, `"outcome":"accepted"`}, {opProtect, `"subject":"mac"`, `"outcome":"done"`, "own questions"},
-		{opSealed, `"key":"mac"`}, {opMakeLink, `"key":"pepper"`},
+		{opVerifyPhone, `"outcome":"accepted"`},
+		{opProtect, `"subject":"mac"`, `"outcome":"done"`, "own questions"},
+		{opSealed, `"key":"mac"`},
+		{opMakeLink, `"key":"pepper"`},
 	} {
 		for _, text := range texts {
 			if !strings.Contains(w.entries[entries+i], text) {
