@@ -22,7 +22,8 @@ func TestSignInModel(t *testing.T) {
 		var sends []Time
 		var late []*Command
 		denials, mistaken := map[string]Time{}, map[string]bool{} // of sign-ins; those of which it is said so, then or after
-		corrected := false                                        // it was said after
+		harassed := 0
+		corrected := false // it was said after
 		signIns := []string{"s0", "s1", "s2", "s3"}
 		devices := []string{"phone", "tablet", "watch"}
 		phones := map[string]string{"p0": "+14155550100", "p1": "+14155550101", "p2": "+14155550102"}
@@ -183,6 +184,20 @@ func TestSignInModel(t *testing.T) {
 				id, device := signIn(rt), anyDevice(rt)
 				if w.state.SignIn(id) != nil && w.keys[device] != nil {
 					deliver(w.deny(id, device, DenyReason(rapid.IntRange(0, 2).Draw(rt, "reason"))))
+				}
+			},
+			"harass": func(rt *rapid.T) {
+				device := anyDevice(rt)
+				for range rapid.IntRange(1, 8).Draw(rt, "times") {
+					harassed++
+					c := w.begin(fmt.Sprintf("h%d", harassed))
+					deliver(c)
+					if w.state.SignIn(c.Begin.SignIn) != nil && w.keys[device] != nil && rapid.Bool().Draw(rt, "denied") {
+						deliver(w.deny(c.Begin.SignIn, device, DenyReason(rapid.IntRange(0, 2).Draw(rt, "reason"))))
+					} else {
+						deliver(w.cancel(c.Begin.SignIn))
+					}
+					w.now += rapid.SampledFrom([]Time{second, minute, 10 * minute}).Draw(rt, "time")
 				}
 			},
 			"forge": func(rt *rapid.T) {
