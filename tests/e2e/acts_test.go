@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base32"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,19 +22,6 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	check(t, err)
 	defer operator.Close()
 	ctx := deadline(t, time.Minute)
-	// What nodes do by themselves when they are new has no actor, and on a busy machine comes after they are ready.
-	eventually(t, time.Minute, func(context.Context) error {
-		own := map[string]int{}
-		for _, e := range r.since(t, 0).entries {
-			if e.Operation == "install-keys" || e.Operation == "create-prior-key" {
-				own[e.Operation+e.Subject] = 1
-			}
-		}
-		if len(own) < 2*r.count() {
-			return fmt.Errorf("of what nodes do by themselves there is only %v", own)
-		}
-		return nil
-	})
 	before, err := operator.LogHead(ctx)
 	check(t, err)
 
