@@ -8,11 +8,17 @@ import (
 )
 
 func wireCredential(c appliance.CredentialInfo) wire.Credential {
-	return wire.Credential{
+	w := wire.Credential{
 		ID: c.ID, Kind: c.Kind.String(), Params: wireParams(c.Params), Name: c.Name, Model: c.Model, Serial: c.Serial,
 		Platform: c.Platform, SystemVersion: c.SystemVersion, Added: c.Added.UTC(), LastUsed: c.LastUsed.UTC(),
 		Certificate: c.Certificate, Trusted: c.Trusted, ShowsCodes: c.ShowsCodes, State: c.State, Reported: c.Reported.UTC(),
+		SignedInSince: c.Since.UTC(), LastSeen: c.LastSeen.UTC(),
 	}
+	if c.Presence != account.PresenceUnknown {
+		in := c.Presence == account.SignedIn
+		w.SignedIn = &in
+	}
+	return w
 }
 
 // Names of otpauth URIs and their numbers in package otp.

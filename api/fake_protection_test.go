@@ -6,6 +6,7 @@ import (
 
 	"strongroom.internal/appliance"
 	"strongroom.internal/appliance/account"
+	"strongroom.internal/appliance/otp"
 	"strongroom.internal/hsm"
 )
 
@@ -52,6 +53,27 @@ func (s *scripted) ChangeDevice(_ context.Context, c appliance.Caller, key, name
 	s.note("ChangeDevice", c, key, name)
 	s.change = r
 	return appliance.EnrolledDevice{CredentialInfo: s.info(name).Credentials[0]}, s.err
+}
+
+func (s *scripted) VerifyPhoneAndProtect(
+	ctx context.Context, c appliance.Caller, key, name, id string, code otp.Code, r appliance.ProtectRequest,
+) (appliance.Verification, *appliance.Protected, error) {
+	p, err := s.Protect(ctx, c, key, name, r)
+	s.note("VerifyPhoneAndProtect", c, key, name)
+	s.verify.Code = code
+	if s.answer.Outcome != account.Accepted {
+		return s.answer, nil, err
+	}
+	return s.answer, &p, err
+}
+
+func (s *scripted) ReportPresence(_ context.Context, c appliance.Caller, key, name, device string, signedIn bool) (appliance.CredentialInfo, error) {
+	s.note("ReportPresence", c, key, name)
+	i := appliance.CredentialInfo{ID: device, Kind: account.Device, Presence: account.SignedOut, Since: time.Unix(1700000000, 0)}
+	if signedIn {
+		i.Presence, i.LastSeen = account.SignedIn, time.Unix(1700000000, 0)
+	}
+	return i, s.err
 }
 
 func (s *scripted) ReportDevice(_ context.Context, c appliance.Caller, key, name, device string, erased bool) (appliance.CredentialInfo, error) {

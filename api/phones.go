@@ -93,7 +93,7 @@ func (a *API) registerPhones(h huma.API) {
 			return &struct{ Body wire.Sending }{wireSending(e, sent)}, nil
 		})
 	huma.Register(h, operation("POST /v1/accounts/{account}/phones/{phone}/verifications", "verify-phone", "phones", "Verify a phone by its code",
-		"A wrong code is an answer, and charged like any other attempt.", http.StatusOK), a.verifyPhone)
+		"A wrong code is an answer, and charged like any other attempt. With protection, it is turned on in the same step, or neither is done.", http.StatusOK), a.verifyPhone)
 }
 
 func (a *API) verifyPhone(ctx context.Context, in *struct {
@@ -108,14 +108,32 @@ func (a *API) verifyPhone(ctx context.Context, in *struct {
 		return nil, failed(ctx, err)
 	}
 	e := exchangeOf(ctx)
-	v, err := a.service.VerifyPhone(ctx, e.caller, e.idempotencyKey, in.Account, in.Phone, code)
+	var v appliance.Verification
+	var on *appliance.Protected
+	if in.Body.Protection == nil {
+		v, err = a.service.VerifyPhone(ctx, e.caller, e.idempotencyKey, in.Account, in.Phone, code)
+	} else {
+		var request appliance.ProtectRequest
+		if request, err = protectRequest("protection.", *in.Body.Protection); err != nil {
+			return nil, failed(ctx, err)
+		}
+		if request.Settings != nil {
+			defer request.Settings.Destroy()
+		}
+		v, on, err = a.service.VerifyPhoneAndProtect(ctx, e.caller, e.idempotencyKey, in.Account, in.Phone, code, request)
+	}
 	checked, err := a.verification(e, v, err)
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
-	return &struct{ Body wire.PhoneVerification }{wire.PhoneVerification{
+	out := &struct{ Body wire.PhoneVerification }{wire.PhoneVerification{
 		Outcome: checked.Outcome, RetryAt: checked.RetryAt, Entry: checked.Entry, Replayed: checked.Replayed,
-	}}, nil
+	}}
+	if on != nil {
+		answer := protectionAnswer(*on)
+		out.Body.Protection = &answer
+	}
+	return out, nil
 }
 
 func phoneOf(p appliance.PhoneInfo, err error) func(context.Context) (*phoneOutput, error) {

@@ -55,6 +55,7 @@ var problems = []problemKind{
 	{err: appliance.ErrStepUp, name: "step-up", status: 403, title: "A second factor has to be proved first"},
 	{err: appliance.ErrPhoneNeeded, name: "phone-needed", status: 409, title: "A phone has to be verified first"},
 	{err: appliance.ErrPermanent, name: "permanent", status: 403, title: "Protection can't be turned off any more"},
+	{err: appliance.ErrProtected, name: "protection-on", status: 409, title: "Protection is on already"},
 	{err: appliance.ErrIneligible, name: "account-not-eligible", status: 403, title: "Accounts of this class can't have protection"},
 	{err: appliance.ErrLink, name: "link", status: 403, title: "The link is unknown or was used"},
 	{err: appliance.ErrToken, name: "join-token", status: 403, title: "The join token is unknown, used or expired"},

@@ -43,6 +43,8 @@ func (a *API) registerProtection(h huma.API) {
 		"The answer has its seed again if the device may show codes: so one that was below the minimum gets it.", http.StatusOK), a.changeDevice)
 	huma.Register(h, operation("POST /v1/accounts/{account}/devices/{device}/reports", "report-device", "credentials", "Report a device lost or erased",
 		"Its trust and its codes are dead on every node when the answer comes. It is listed until it is removed.", http.StatusOK), a.reportDevice)
+	huma.Register(h, operation("PUT /v1/accounts/{account}/devices/{device}/presence", "report-presence", "credentials", "Say whether a device is signed in",
+		"For the list of devices; nothing is decided by it, and trust is ended by other calls. It may come with each of the device's requests: what is no news, or within an hour of the last, is answered without being written or logged.", http.StatusOK), a.reportPresence)
 }
 
 func (a *API) protect(ctx context.Context, in *struct {
@@ -55,27 +57,12 @@ func (a *API) protect(ctx context.Context, in *struct {
 	Body   wire.ProtectionAnswer
 }, error,
 ) {
-	e, r := exchangeOf(ctx), in.Body
-	if (r.Device == "") == (r.NewDevice == nil) {
-		return nil, failed(ctx, invalid("device", "or new_device is required, and not both"))
+	e := exchangeOf(ctx)
+	request, err := protectRequest("", in.Body)
+	if err != nil {
+		return nil, failed(ctx, err)
 	}
-	if r.Device != "" && !validID(r.Device) {
-		return nil, failed(ctx, invalid("device", idRule))
-	}
-	request := appliance.ProtectRequest{Own: r.Device, SignIn: r.SignIn, Checked: r.Checked}
-	if d := r.NewDevice; d != nil {
-		if err := checkDevice("new_device.", *d); err != nil {
-			return nil, failed(ctx, err)
-		}
-		device := applianceDevice(*d)
-		request.Register = &device
-	}
-	if text := r.EarlierSettings.Reveal(); text != "" {
-		raw, err := base64.StdEncoding.Strict().DecodeString(text)
-		if err != nil || len(raw) > account.MaxSettings {
-			return nil, failed(ctx, invalid("earlier_settings", "must be at most 16 KiB in base64"))
-		}
-		request.Settings = hsm.NewSecret(raw)
+	if request.Settings != nil {
 		defer request.Settings.Destroy()
 	}
 	p, err := a.service.Protect(ctx, e.caller, e.idempotencyKey, in.Account, request)
@@ -85,19 +72,51 @@ func (a *API) protect(ctx context.Context, in *struct {
 	out := &struct {
 		Status int
 		Body   wire.ProtectionAnswer
-	}{http.StatusOK, wire.ProtectionAnswer{Protection: wireProtection(p.ProtectionInfo), Entry: p.Entry}}
+	}{http.StatusOK, protectionAnswer(p)}
 	if p.Outcome == account.Done {
 		out.Status = http.StatusCreated
 	}
+	return out, nil
+}
+
+// protectRequest checks a request; prefix is where it stands in the body. The caller destroys its settings.
+func protectRequest(prefix string, r wire.ProtectionRequest) (appliance.ProtectRequest, error) {
+	if (r.Device == "") == (r.NewDevice == nil) {
+		return appliance.ProtectRequest{}, invalid(prefix+"device", "or new_device is required, and not both")
+	}
+	if r.Device != "" && !validID(r.Device) {
+		return appliance.ProtectRequest{}, invalid(prefix+"device", idRule)
+	}
+	request := appliance.ProtectRequest{Own: r.Device, SignIn: r.SignIn, Checked: r.Checked}
+	if d := r.NewDevice; d != nil {
+		if err := checkDevice(prefix+"new_device.", *d); err != nil {
+			return appliance.ProtectRequest{}, err
+		}
+		device := applianceDevice(*d)
+		request.Register = &device
+	}
+	if text := r.EarlierSettings.Reveal(); text != "" {
+		raw, err := base64.StdEncoding.Strict().DecodeString(text)
+		if err != nil || len(raw) > account.MaxSettings {
+			return appliance.ProtectRequest{}, invalid(prefix+"earlier_settings", "must be at most 16 KiB in base64")
+		}
+		request.Settings = hsm.NewSecret(raw)
+	}
+	return request, nil
+}
+
+// protectionAnswer is the answer on the wire; the token goes into it.
+func protectionAnswer(p appliance.Protected) wire.ProtectionAnswer {
+	w := wire.ProtectionAnswer{Protection: wireProtection(p.ProtectionInfo), Entry: p.Entry}
 	if p.Device != nil {
 		device := wireEnrolled(*p.Device)
-		out.Body.NewDevice = &device
+		w.NewDevice = &device
 	}
 	if p.Link != nil {
-		out.Body.LinkToken = wire.NewSecret(string(p.Link.Token.Reveal()))
+		w.LinkToken = wire.NewSecret(string(p.Link.Token.Reveal()))
 		p.Link.Token.Destroy()
 	}
-	return out, nil
+	return w
 }
 
 func (a *API) undoProtection(ctx context.Context, in *struct {
@@ -197,6 +216,21 @@ func (a *API) reportDevice(ctx context.Context, in *struct {
 ) (*struct{ Body wire.Credential }, error) {
 	e := exchangeOf(ctx)
 	d, err := a.service.ReportDevice(ctx, e.caller, e.idempotencyKey, in.Account, in.Device, in.Body.State == "erased")
+	if err != nil {
+		return nil, failed(ctx, err)
+	}
+	return &struct{ Body wire.Credential }{wireCredential(d)}, nil
+}
+
+func (a *API) reportPresence(ctx context.Context, in *struct {
+	AccountPath
+	DevicePath
+	IdempotencyKey
+	Body wire.PresenceReport
+},
+) (*struct{ Body wire.Credential }, error) {
+	e := exchangeOf(ctx)
+	d, err := a.service.ReportPresence(ctx, e.caller, e.idempotencyKey, in.Account, in.Device, in.Body.SignedIn)
 	if err != nil {
 		return nil, failed(ctx, err)
 	}

@@ -66,6 +66,68 @@ func TestProtectionRoutes(t *testing.T) {
 	}
 }
 
+// P23: a number's code and protection in one request, told apart from the two.
+func TestVerifyingAPhoneTurnsProtectionOn(t *testing.T) {
+	service := well()
+	s := serve(t, Config{Service: service}, false)
+	c := s.client(t, asFrontend)
+	const route = "POST /v1/accounts/alice/phones/p1/verifications"
+	body := `{"code":"123456","protection":{"new_device":{"public_key":"AAAA","platform":"iOS"},"sign_in":"s1","checked":true,"earlier_settings":"b2xk"}}`
+	got := s.send(t, c, route, body, "Idempotency-Key", "k1")
+	if got.status != http.StatusOK || !strings.Contains(got.body, `"outcome":"accepted"`) ||
+		!strings.Contains(got.body, `"protection":{"protection":{"mode":"two_factor"`) || !strings.Contains(got.body, `"link_token":"t0ken"`) {
+		t.Errorf("both: %d %s", got.status, got.body)
+	}
+	if r := service.protect; service.asked != "VerifyPhoneAndProtect" || service.key != "k1" || r.Register == nil || r.Register.Platform != "iOS" ||
+		r.SignIn != "s1" || !r.Checked || service.settings != "old" || service.verify.Code.Reveal() != "123456" {
+		t.Errorf("the use case %s saw %+v", service.asked, r)
+	}
+	if got := s.send(t, c, route, `{"code":"123456"}`); service.asked != "VerifyPhone" || strings.Contains(got.body, "protection") {
+		t.Errorf("the number alone: %s %s", service.asked, got.body)
+	}
+	service.answer.Outcome = account.Wrong
+	if got := s.send(t, c, route, body); got.status != http.StatusOK || !strings.Contains(got.body, `"outcome":"wrong"`) || strings.Contains(got.body, "protection") {
+		t.Errorf("a wrong code: %d %s", got.status, got.body)
+	}
+	service.asked = ""
+	for _, protection := range []string{
+		`{}`, `{"device":"d1","new_device":{"public_key":"AAAA"}}`, `{"device":"../x"}`, `{"device":"d1","earlier_settings":"no base64"}`, `[]`, `{"device":"d1","more":1}`,
+	} {
+		got := s.send(t, c, route, `{"code":"123456","protection":`+protection+`}`)
+		if got.status != http.StatusUnprocessableEntity || service.asked != "" {
+			t.Errorf("%s is answered %d %s", protection, got.status, got.body)
+		}
+	}
+	service.err = appliance.ErrProtected
+	if got := s.send(t, c, route, body); got.status != http.StatusConflict || !strings.Contains(got.body, `problem:protection-on"`) {
+		t.Errorf("where it is on: %d %s", got.status, got.body)
+	}
+}
+
+// P38: absent says that nothing is known, which is not the same as signed out.
+func TestPresenceOfDevices(t *testing.T) {
+	service := well()
+	s := serve(t, Config{Service: service}, false)
+	c := s.client(t, asFrontend)
+	for signedIn, want := range map[string]string{
+		"true":  `"signed_in":true,"signed_in_since":"2023-11-14T22:13:20Z","last_seen":"2023-11-14T22:13:20Z"}`,
+		"false": `"signed_in":false,"signed_in_since":"2023-11-14T22:13:20Z"}`,
+	} {
+		got := s.send(t, c, "PUT /v1/accounts/alice/devices/d1/presence", `{"signed_in":`+signedIn+`}`)
+		if got.status != http.StatusOK || !strings.Contains(got.body, want) || service.asked != "ReportPresence" {
+			t.Errorf("%s: %d %s", signedIn, got.status, got.body)
+		}
+	}
+	if got := s.send(t, c, "GET /v1/accounts/alice/devices/device1", ""); strings.Contains(got.body, "signed_in") {
+		t.Errorf("of nothing that is known it is said: %s", got.body)
+	}
+	for _, body := range []string{`{}`, `{"signed_in":"yes"}`, `{"signed_in":null}`, `{"signed_in":true,"at":1}`} {
+		if got := s.send(t, c, "PUT /v1/accounts/alice/devices/d1/presence", body); got.status != http.StatusUnprocessableEntity {
+			t.Errorf("%s is answered %d %s", body, got.status, got.body)
+		}
+	}
+}
+
 // P39: the help desk sees enough of a serial number to compare it on the telephone.
 func TestSerialIsMaskedByScope(t *testing.T) {
 	s := serve(t, Config{Service: well()}, false)

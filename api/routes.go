@@ -90,6 +90,7 @@ var access = map[string]roles{
 	"GET /v1/accounts/{account}/devices/{device}":          frontend | helpdesk,
 	"PUT /v1/accounts/{account}/devices/{device}":          frontend,
 	"POST /v1/accounts/{account}/devices/{device}/reports": frontend,
+	"PUT /v1/accounts/{account}/devices/{device}/presence": frontend,
 	"GET /v1/tenants/{tenant}/notices":                     operator | auditor,
 	"GET /v1/tenants/{tenant}/webhooks":                    operator | auditor,
 	"PUT /v1/tenants/{tenant}/webhooks/{destination}":      operator,

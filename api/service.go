@@ -42,6 +42,7 @@ type Service interface {
 	RemovePhone(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone, signIn string) error
 	SendPhoneCode(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone string, voice bool) (appliance.Sending, error)
 	VerifyPhone(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone string, code otp.Code) (appliance.Verification, error)
+	VerifyPhoneAndProtect(ctx context.Context, c appliance.Caller, idempotencyKey, name, id string, code otp.Code, r appliance.ProtectRequest) (appliance.Verification, *appliance.Protected, error)
 
 	Notices(ctx context.Context, c appliance.Caller, after *uint64, missed func() error, fn func(appliance.NoticeEvent) error) error
 	Webhooks(ctx context.Context, c appliance.Caller, tenant string) ([]appliance.Webhook, error)
@@ -63,6 +64,7 @@ type Service interface {
 	SetClass(ctx context.Context, c appliance.Caller, idempotencyKey, name, class string) (appliance.ProtectionInfo, error)
 	Eligibility(ctx context.Context, c appliance.Caller, r appliance.EligibilityRequest) (appliance.Eligibility, error)
 	ChangeDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, r appliance.DeviceChange) (appliance.EnrolledDevice, error)
+	ReportPresence(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, signedIn bool) (appliance.CredentialInfo, error)
 	ReportDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, erased bool) (appliance.CredentialInfo, error)
 
 	Policy(ctx context.Context, c appliance.Caller, tenant string) (appliance.Policy, error)

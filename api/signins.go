@@ -145,8 +145,12 @@ func (a *API) decideSignIn(ctx context.Context, in *struct {
 	if !validID(r.Device) {
 		return nil, failed(ctx, invalid("device", idRule))
 	}
+	reason, ok := account.ParseDenyReason(r.Reason)
+	if !ok || reason != account.NoReason && r.Decision == "allow" {
+		return nil, failed(ctx, invalid("reason", "goes with deny, and is not_me or mistake"))
+	}
 	d, err := a.service.DecideSignIn(ctx, e.caller, e.idempotencyKey, in.Account, in.SignIn, appliance.DecisionRequest{
-		Device: r.Device, Allow: r.Decision == "allow", Time: time.UnixMilli(r.TimeMS), Signature: r.Signature,
+		Device: r.Device, Allow: r.Decision == "allow", Reason: reason, Time: time.UnixMilli(r.TimeMS), Signature: r.Signature,
 	})
 	if err != nil {
 		return nil, failed(ctx, err)
@@ -267,7 +271,7 @@ func (a *API) verifyCombined(ctx context.Context, in *struct {
 func wireSignIn(i appliance.SignInInfo) wire.SignIn {
 	w := wire.SignIn{
 		ID: i.ID, State: i.State.String(), CodeNeeded: i.Ended.IsZero(), Nonce: i.Nonce, Purpose: i.Purpose.String(),
-		Begun: i.Begun.UTC(), Expires: i.Expires.UTC(), Ended: i.Ended.UTC(), Device: wire.NewDevice(i.Device), Entry: max(i.Entry, 0),
+		Begun: i.Begun.UTC(), Expires: i.Expires.UTC(), Ended: i.Ended.UTC(), Reason: i.Reason.String(), Device: wire.NewDevice(i.Device), Entry: max(i.Entry, 0),
 		Channels: wire.Channels{Devices: i.Options.Devices, Phones: make([]wire.PhoneOption, len(i.Options.Phones))},
 	}
 	for n, p := range i.Options.Phones {

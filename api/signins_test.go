@@ -44,6 +44,12 @@ func TestSignInRequestsArrive(t *testing.T) {
 	if d := service.decision; d.Allow || d.Device != "d1" || d.Time.UnixMilli() != 1767225600123 || string(d.Signature) != "\x01\x02\x03" {
 		t.Errorf("decided: %+v", d)
 	}
+	send("POST /v1/accounts/alice/sign-ins/s1/decisions", `{"device":"d1","decision":"deny","reason":"not_me","time_ms":1,"signature":"AQID"}`, 200)
+	if d := service.decision; d.Allow || d.Reason != account.NotMe {
+		t.Errorf("P68: decided: %+v", d)
+	}
+	send("POST /v1/accounts/alice/sign-ins/s1/decisions", `{"device":"d1","decision":"allow","reason":"not_me","time_ms":1,"signature":"AQID"}`, 422)
+	send("POST /v1/accounts/alice/sign-ins/s1/decisions", `{"device":"d1","decision":"deny","reason":"other","time_ms":1,"signature":"AQID"}`, 422)
 	send("POST /v1/accounts/alice/sign-ins/s1/codes", `{"phone":"p1","channel":"voice"}`, 200)
 	if service.send != (appliance.SendRequest{Phone: "p1", Voice: true}) {
 		t.Errorf("sent: %+v", service.send)

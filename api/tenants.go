@@ -51,7 +51,7 @@ func wirePolicy(p appliance.Policy) wire.Policy {
 		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: int(p.MaxAppPasswords),
 		SignInMinutes: int(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: int(p.SendsPerSignIn),
 		SendsPerPhone: int(p.SendsPerPhone), SendsPerAccount: int(p.SendsPerAccount), SendCooldownSeconds: int(p.CooldownSeconds),
-		StepUpMinutes: int(p.StepUpMinutes), BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly,
+		StepUpMinutes: int(p.StepUpMinutes), TellPhones: p.TellPhones, BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly,
 		ExcludedClasses: p.Excluded, Platforms: wirePlatforms(p.Platforms),
 	}
 }
@@ -64,6 +64,7 @@ func appliancePolicy(p wire.Policy) appliance.Policy {
 			SignInMinutes: uint8(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: uint8(p.SendsPerSignIn),
 			SendsPerPhone: uint8(p.SendsPerPhone), SendsPerAccount: uint8(p.SendsPerAccount),
 			CooldownSeconds: uint16(p.SendCooldownSeconds), StepUpMinutes: uint16(p.StepUpMinutes),
+			TellPhones: p.TellPhones,
 		},
 		EnrolmentPolicy: account.EnrolmentPolicy{
 			BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly, Excluded: p.ExcludedClasses,

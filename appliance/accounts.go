@@ -122,7 +122,8 @@ func credentialInfo(p Policy, c *account.Credential) CredentialInfo {
 	return CredentialInfo{
 		ID: c.ID, Kind: c.Kind, Params: c.Params, Name: c.Name, Model: c.Model, Serial: c.Serial, Platform: c.Platform,
 		SystemVersion: c.SystemVersion, Added: moment(c.Added), LastUsed: moment(c.LastUsed), Certificate: c.Certificate,
-		Trusted: c.Kind == account.Device, ShowsCodes: p.ShowsCodes(c),
+		Trusted: c.Kind == account.Device, ShowsCodes: p.ShowsCodes(c), Presence: c.Presence.State, Since: moment(c.Presence.Since),
+		LastSeen: moment(max(c.Presence.Seen, c.LastUsed)),
 	}
 }
 

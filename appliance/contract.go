@@ -79,6 +79,9 @@ type CredentialInfo struct {
 	Trusted       bool      // a device that is not lost
 	ShowsCodes    bool      // its system is not below the tenant's minimum
 	State         string    // "lost" or "erased"; empty: neither
+	Presence      account.PresenceState
+	Since         time.Time // of Presence; zero while it is unknown
+	LastSeen      time.Time // the last sign of the device itself; zero: none
 	Reported      time.Time // when it was reported so
 }
 
@@ -248,6 +251,7 @@ var (
 
 	ErrPhoneNeeded = errors.New("a phone has to be verified first")
 	ErrPermanent   = errors.New("protection can't be turned off any more")
+	ErrProtected   = errors.New("protection is on already")
 	ErrIneligible  = errors.New("the tenant's policy excludes accounts of this class")
 	ErrLink        = errors.New("the link is unknown or was used")
 

@@ -35,6 +35,46 @@ func (s *Service) ChangeDevice(ctx context.Context, c Caller, idempotencyKey, na
 	return enrolledDevice(policy, c.Tenant, name, k, result.Entry)
 }
 
+// ReportPresence notes that a device is signed in, or was signed out, as its front-end says. It may be told with each of the
+// device's requests: what is no news is seen before anything is committed, and of a device that stays signed in there is an
+// entry an hour.
+func (s *Service) ReportPresence(ctx context.Context, c Caller, idempotencyKey, name, device string, signedIn bool) (CredentialInfo, error) {
+	state, err := s.current(ctx, c.Tenant, name)
+	if err != nil {
+		return CredentialInfo{}, err
+	}
+	policy, err := s.policy(c.Tenant)
+	if err != nil {
+		return CredentialInfo{}, err
+	}
+	k := state.Find(device)
+	if k == nil || k.Kind != account.Device {
+		return CredentialInfo{}, ErrNotFound // without an entry: a removed device may go on asking for weeks
+	}
+	cmd, err := s.command(c, idempotencyKey, name)
+	if err != nil {
+		return CredentialInfo{}, err
+	}
+	if !k.Presence.News(signedIn, max(state.Time, cmd.Time)) && !state.Answered(cmd.Request, cmd.Time) {
+		return credentialInfo(policy, k), nil
+	}
+	cmd.Presence = &account.ReportPresence{Device: device, SignedIn: signedIn}
+	result, position, err := s.proposeAccount(ctx, cmd)
+	if err != nil {
+		return CredentialInfo{}, err
+	}
+	if err := refusal(result.Outcome); err != nil {
+		return CredentialInfo{}, err
+	}
+	if state, err = s.stateAt(ctx, position, c.Tenant, name); err != nil {
+		return CredentialInfo{}, err
+	}
+	if k = state.Find(device); k == nil {
+		return CredentialInfo{}, ErrNotFound // removed meanwhile
+	}
+	return credentialInfo(policy, k), nil
+}
+
 // ReportDevice says that a device is lost, or that it was erased. Its trust and its codes are dead on every node when this
 // returns; it stays in the list until it is removed.
 func (s *Service) ReportDevice(ctx context.Context, c Caller, idempotencyKey, name, device string, erased bool) (CredentialInfo, error) {

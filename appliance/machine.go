@@ -91,7 +91,7 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 				m.Noticed()
 			}
 			key := accountKey(cmd.Tenant, cmd.Account)
-			if q := cmd.Protect; q != nil && decision.Keeps {
+			if q := cmd.Protecting(); q != nil && decision.Keeps {
 				tx.Set(priorKey(q.PriorDay, cmd.Tenant, cmd.Account), q.Prior)
 			}
 			switch {

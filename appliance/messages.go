@@ -24,6 +24,7 @@ type noticeData struct {
 	SignIn     string      `json:"sign_in,omitempty"`
 	Nonce      []byte      `json:"nonce,omitempty"`
 	Purpose    string      `json:"purpose,omitempty"`
+	Reason     string      `json:"reason,omitempty"` // of a denial
 	Expires    time.Time   `json:"expires,omitzero"`
 	Device     *deviceJSON `json:"device,omitempty"` // signed in on, added or removed
 	Place      *placeJSON  `json:"place,omitempty"`
@@ -64,11 +65,33 @@ type jobJSON struct {
 	Expires time.Time `json:"expires"`
 }
 
+// Texts that tell a number that one was removed. They name neither the account nor the service: a number that was given up
+// may be a stranger's by now.
+const (
+	otherRemoved = "The phone number %s was removed from your account. If that wasn't you, sign in and look at your devices and numbers."
+	selfRemoved  = "This phone number was removed from an account and gets no more codes for it. If that wasn't you, sign in and look at your devices and numbers."
+)
+
+// tell is the body of a message without a code; nil for one that is no longer of use.
+func (s *Service) tell(n account.Notice) ([]byte, error) {
+	if account.Time(s.now().UnixMilli()) >= n.Expires {
+		return nil, nil
+	}
+	job := jobJSON{Account: n.Account, Phone: n.Phone, Channel: "text", To: n.Number, Text: selfRemoved, Expires: moment(n.Expires)}
+	if n.Masked != "" {
+		job.Text = fmt.Sprintf(otherRemoved, n.Masked)
+	}
+	return marshalNotice(n, job)
+}
+
 // noticeBody is the body of a notice; nil for a code that is no longer of use. A code is computed here, when it is
 // delivered, and kept nowhere: the log has had the entry since it was asked for.
 func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]byte, error) {
 	if !n.Kind.Gateway() {
 		return s.frontendBody(ctx, q.tenant, n)
+	}
+	if n.Kind == account.NoticeMessage {
+		return s.tell(n)
 	}
 	state, err := s.state(q.tenant, q.account)
 	if err != nil {
@@ -126,6 +149,7 @@ func (s *Service) frontendBody(ctx context.Context, tenant string, n account.Not
 	data := noticeData{
 		Account: n.Account, SignIn: n.SignIn, Nonce: n.Nonce, Expires: moment(n.Expires), Devices: n.Devices,
 		Credential: n.Credential, Name: n.Name, Phone: n.Phone, Masked: n.Masked, LinkToken: link,
+		Reason: n.Reason.String(),
 	}
 	if n.Purpose != account.InvalidPurpose {
 		data.Purpose = n.Purpose.String()

@@ -128,27 +128,79 @@ func (s *Service) SendPhoneCode(ctx context.Context, c Caller, idempotencyKey, n
 
 // VerifyPhone judges one attempt with the code that was sent to a pending phone. It is charged like any other.
 func (s *Service) VerifyPhone(ctx context.Context, c Caller, idempotencyKey, name, id string, code otp.Code) (Verification, error) {
-	policy, err := s.policy(c.Tenant)
+	result, _, err := s.attemptPhone(ctx, c, idempotencyKey, name, id, code, nil)
 	if err != nil {
 		return Verification{}, err
 	}
-	v, err := s.attempt(ctx, c, idempotencyKey, name, func(state *account.State, cmd *account.Command) error {
-		q := &account.VerifyPhone{Phone: id, MACs: attemptMACs(cmd), Code: state.LivePhoneCode(policy, id, cmd.Time)}
-		cmd.VerifyPhone = q
-		if q.Code == 0 || s.settled(state, cmd) {
-			return nil
-		}
-		q.Evaluated = true
-		macs, err := s.pool.KeyedMAC(ctx, hsm.KeyCode, [][]byte{
-			account.CodeMessage(cmd.Tenant, cmd.Account, "", account.PhoneChannel(id), q.Code),
-		})
-		if err != nil {
-			return moduleError("computing a code", err)
-		}
-		q.MACs++
-		q.Matched = account.CodeOf(macs[0]).Equal(code)
-		return nil
-	})
+	v, err := s.verification(c, result)
 	v.Credential = ""
 	return v, err
+}
+
+// VerifyPhoneAndProtect is VerifyPhone that turns protection on in the same step, or does neither. What is in the way of
+// protection is an error, before the code is looked at; ErrProtected, where it is on. Protected is there when the code was
+// accepted.
+func (s *Service) VerifyPhoneAndProtect(
+	ctx context.Context, c Caller, idempotencyKey, name, id string, code otp.Code, r ProtectRequest,
+) (Verification, *Protected, error) {
+	q, err := s.protecting(r)
+	if err != nil {
+		return Verification{}, nil, err
+	}
+	result, position, err := s.attemptPhone(ctx, c, idempotencyKey, name, id, code, func(state *account.State, cmd *account.Command) error {
+		try := q
+		attempt := cmd.VerifyPhone
+		attempt.Protect = &try
+		if !attempt.Matched || state.Answered(cmd.Request, cmd.Time) {
+			return nil
+		}
+		if err := s.sealSettings(cmd, &try, r); err != nil {
+			return err
+		}
+		return s.prepareProtected(ctx, state.VerifiedWith(id, cmd.Time), cmd, &try, r)
+	})
+	if err != nil {
+		return Verification{}, nil, err
+	}
+	v, err := s.verification(c, result)
+	v.Credential = ""
+	if err != nil || result.Outcome != account.Accepted {
+		return v, nil, err
+	}
+	p, err := s.protected(ctx, c, name, r, result, position)
+	return v, &p, err
+}
+
+// attemptPhone runs one attempt with the code of a pending phone; also, where it is given, adds to the command what depends
+// on the code being right.
+func (s *Service) attemptPhone(
+	ctx context.Context, c Caller, idempotencyKey, name, id string, code otp.Code, also func(*account.State, *account.Command) error,
+) (account.Result, uint64, error) {
+	policy, err := s.policy(c.Tenant)
+	if err != nil {
+		return account.Result{}, 0, err
+	}
+	result, position, err := s.attemptResult(ctx, c, idempotencyKey, name, func(state *account.State, cmd *account.Command) error {
+		q := &account.VerifyPhone{Phone: id, MACs: attemptMACs(cmd), Code: state.LivePhoneCode(policy, id, cmd.Time)}
+		cmd.VerifyPhone = q
+		if q.Code != 0 && !s.settled(state, cmd) {
+			q.Evaluated = true
+			macs, err := s.pool.KeyedMAC(ctx, hsm.KeyCode, [][]byte{
+				account.CodeMessage(cmd.Tenant, cmd.Account, "", account.PhoneChannel(id), q.Code),
+			})
+			if err != nil {
+				return moduleError("computing a code", err)
+			}
+			q.MACs++
+			q.Matched = account.CodeOf(macs[0]).Equal(code)
+		}
+		if also == nil {
+			return nil
+		}
+		return also(state, cmd)
+	})
+	if err == nil && result.Outcome == account.Exists {
+		err = ErrExists // it is verified: there is nothing to attempt
+	}
+	return result, position, err
 }

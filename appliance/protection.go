@@ -70,20 +70,9 @@ var lostCapabilities = []string{
 // Protect turns protection on. Its device becomes trusted in the same step, or nothing is done. Repeating the request with
 // its Idempotency-Key gives the same answer again.
 func (s *Service) Protect(ctx context.Context, c Caller, idempotencyKey, name string, r ProtectRequest) (Protected, error) {
-	link := make([]byte, account.LinkSize)
-	if _, err := io.ReadFull(s.rand, link); err != nil {
-		return Protected{}, fmt.Errorf("drawing a link: %w", err)
-	}
-	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked}
-	if d := r.Register; d != nil {
-		if _, _, err := parseDeviceKey(d.PublicKey); err != nil {
-			return Protected{}, err
-		}
-		sum := sha256.Sum256(d.PublicKey)
-		q.Key, q.Platform, q.SystemVersion = binary.BigEndian.Uint64(sum[:]), d.Platform, d.SystemVersion
-	}
-	if r.Settings != nil && (len(r.Settings.Reveal()) == 0 || len(r.Settings.Reveal()) > account.MaxSettings) {
-		return Protected{}, &InvalidError{Field: "earlier_settings", Reason: "must be 1 to 16384 bytes"}
+	q, err := s.protecting(r)
+	if err != nil {
+		return Protected{}, err
 	}
 	result, position, err := s.attemptResult(ctx, c, idempotencyKey, name, func(state *account.State, cmd *account.Command) error {
 		try := q
@@ -91,23 +80,10 @@ func (s *Service) Protect(ctx context.Context, c Caller, idempotencyKey, name st
 		if state == nil || state.Phantom || state.Answered(cmd.Request, cmd.Time) {
 			return nil
 		}
-		if r.Settings != nil {
-			try.PriorDay = account.DayOf(cmd.Time)
-			var err error
-			if try.Prior, err = s.sealPrior(try.PriorDay, c.Tenant, name, r.Settings); err != nil {
-				return err
-			}
-		}
-		if r.Register == nil {
-			return nil
-		}
-		policy, err := s.policy(c.Tenant)
-		if err != nil || state.Protectable(policy, &try, cmd.Time) != account.Done {
+		if err := s.sealSettings(cmd, &try, r); err != nil {
 			return err
 		}
-		device, err := s.prepareDevice(ctx, c.Tenant, name, *r.Register)
-		try.Device = &device
-		return err
+		return s.prepareProtected(ctx, state, cmd, &try, r)
 	})
 	if err != nil {
 		return Protected{}, err
@@ -115,6 +91,59 @@ func (s *Service) Protect(ctx context.Context, c Caller, idempotencyKey, name st
 	if err := refusal(result.Outcome); err != nil {
 		return Protected{}, err
 	}
+	return s.protected(ctx, c, name, r, result, position)
+}
+
+// protecting is what a command says of a request, before anything is made for it.
+func (s *Service) protecting(r ProtectRequest) (account.Protect, error) {
+	link := make([]byte, account.LinkSize)
+	if _, err := io.ReadFull(s.rand, link); err != nil {
+		return account.Protect{}, fmt.Errorf("drawing a link: %w", err)
+	}
+	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked}
+	if d := r.Register; d != nil {
+		if _, _, err := parseDeviceKey(d.PublicKey); err != nil {
+			return account.Protect{}, err
+		}
+		sum := sha256.Sum256(d.PublicKey)
+		q.Key, q.Platform, q.SystemVersion = binary.BigEndian.Uint64(sum[:]), d.Platform, d.SystemVersion
+	}
+	if r.Settings != nil && (len(r.Settings.Reveal()) == 0 || len(r.Settings.Reveal()) > account.MaxSettings) {
+		return account.Protect{}, &InvalidError{Field: "earlier_settings", Reason: "must be 1 to 16384 bytes"}
+	}
+	return q, nil
+}
+
+// sealSettings seals what the front-end wants back, if anything.
+func (s *Service) sealSettings(cmd *account.Command, try *account.Protect, r ProtectRequest) (err error) {
+	if r.Settings == nil {
+		return nil
+	}
+	try.PriorDay = account.DayOf(cmd.Time)
+	try.Prior, err = s.sealPrior(try.PriorDay, cmd.Tenant, cmd.Account, r.Settings)
+	return err
+}
+
+// prepareProtected makes the new device, if one is to be registered and nothing is in the way of it.
+func (s *Service) prepareProtected(
+	ctx context.Context, state *account.State, cmd *account.Command, try *account.Protect, r ProtectRequest,
+) error {
+	if r.Register == nil {
+		return nil
+	}
+	policy, err := s.policy(cmd.Tenant)
+	if err != nil || state.Protectable(policy, try, cmd.Time) != account.Done {
+		return err
+	}
+	device, err := s.prepareDevice(ctx, cmd.Tenant, cmd.Account, *r.Register)
+	try.Device = &device
+	return err
+}
+
+// protected answers a decision that turned protection on, or found it on.
+func (s *Service) protected(
+	ctx context.Context, c Caller, name string, r ProtectRequest, result account.Result, position uint64,
+) (Protected, error) {
 	state, err := s.stateAt(ctx, position, c.Tenant, name)
 	if err != nil {
 		return Protected{}, err
@@ -129,7 +158,7 @@ func (s *Service) Protect(ctx context.Context, c Caller, idempotencyKey, name st
 	}
 	now := account.Time(s.now().UnixMilli())
 	p.ProtectionInfo = protectionInfo(policy, state, now)
-	if result.Outcome != account.Done {
+	if result.Outcome == account.Exists {
 		return p, nil
 	}
 	if p.Link, err = s.link(ctx, policy, c.Tenant, name, state, now); err != nil {

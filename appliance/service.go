@@ -286,6 +286,8 @@ func refusal(o account.Outcome) error {
 		return ErrPhoneNeeded
 	case account.Permanent:
 		return ErrPermanent
+	case account.AlreadyOn:
+		return ErrProtected
 	case account.Ineligible:
 		return ErrIneligible
 	case account.Stale:

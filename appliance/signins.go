@@ -31,14 +31,16 @@ type SignInInfo struct {
 	Device  account.NewDevice
 	Place   account.Place
 	Options account.Options
-	Entry   int64 // of the act that was asked for; -1 for a read
+	Reason  account.DenyReason // Denied only
+	Entry   int64              // of the act that was asked for; -1 for a read
 }
 
 // DecisionRequest is what a device signed.
 type DecisionRequest struct {
 	Device    string
 	Allow     bool
-	Time      time.Time // as the device signed it, to the millisecond
+	Reason    account.DenyReason // with Don't Allow
+	Time      time.Time          // as the device signed it, to the millisecond
 	Signature []byte
 }
 
@@ -106,6 +108,7 @@ func (s *Service) signInInfo(tenant string, state *account.State, x *account.Sig
 	i := SignInInfo{
 		ID: x.ID, State: x.State(now), Nonce: x.Nonce, Purpose: x.Purpose, Begun: moment(x.Begun), Expires: moment(x.Expires),
 		Ended: moment(x.Ended), Device: x.Device, Place: x.Place, Options: state.Options(policy, x), Entry: entry,
+		Reason: x.Reason,
 	}
 	if i.State == account.SignInExpired {
 		i.Ended = i.Expires
@@ -200,6 +203,7 @@ func (s *Service) DecideSignIn(ctx context.Context, c Caller, idempotencyKey, na
 	}
 	cmd.Decide = &account.Decide{
 		SignIn: id, Device: r.Device, Allow: r.Allow, Time: account.Time(r.Time.UnixMilli()), Signature: r.Signature,
+		Reason: r.Reason,
 	}
 	state, result, err := s.done(ctx, cmd)
 	if err != nil {

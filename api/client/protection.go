@@ -61,6 +61,16 @@ func (c *Client) ChangeDevice(ctx context.Context, account, device string, r wir
 	return d, c.do(ctx, call{method: http.MethodPut, path: accountPath(account, "devices", device), body: r, repeat: keyed, answer: &d})
 }
 
+// ReportPresence says that a device is signed in and was just seen, or that it was signed out. It may be said with each of
+// the device's requests.
+func (c *Client) ReportPresence(ctx context.Context, account, device string, signedIn bool) (wire.Credential, error) {
+	var d wire.Credential
+	return d, c.do(ctx, call{
+		method: http.MethodPut, path: accountPath(account, "devices", device, "presence"), body: wire.PresenceReport{SignedIn: signedIn},
+		repeat: keyed, answer: &d,
+	})
+}
+
 // ReportDevice says that a device is "lost", or that it was "erased": nothing of it is trusted when this returns.
 func (c *Client) ReportDevice(ctx context.Context, account, device, state string) (wire.Credential, error) {
 	var d wire.Credential

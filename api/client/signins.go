@@ -126,9 +126,19 @@ func (c *Client) SendPhoneCode(ctx context.Context, account, phone, channel stri
 
 // VerifyPhone is one attempt with that code.
 func (c *Client) VerifyPhone(ctx context.Context, account, phone string, code wire.Secret) (wire.PhoneVerification, error) {
+	return c.verifyPhone(ctx, account, phone, wire.VerifyPhoneRequest{Code: code})
+}
+
+// VerifyPhoneAndProtect is VerifyPhone that turns protection on in the same step, or does neither.
+func (c *Client) VerifyPhoneAndProtect(
+	ctx context.Context, account, phone string, code wire.Secret, r wire.ProtectionRequest,
+) (wire.PhoneVerification, error) {
+	return c.verifyPhone(ctx, account, phone, wire.VerifyPhoneRequest{Code: code, Protection: &r})
+}
+
+func (c *Client) verifyPhone(ctx context.Context, account, phone string, r wire.VerifyPhoneRequest) (wire.PhoneVerification, error) {
 	var v wire.PhoneVerification
 	return v, c.do(ctx, call{
-		method: http.MethodPost, path: accountPath(account, "phones", phone, "verifications"),
-		body: wire.VerifyPhoneRequest{Code: code}, repeat: keyed, answer: &v,
+		method: http.MethodPost, path: accountPath(account, "phones", phone, "verifications"), body: r, repeat: keyed, answer: &v,
 	})
 }

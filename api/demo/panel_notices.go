@@ -12,6 +12,7 @@ var noticeWords = map[string]string{
 	wire.NoticeBegun:         "Somebody began to sign in",
 	wire.NoticeAllowed:       "A sign-in was allowed",
 	wire.NoticeDenied:        "A sign-in was not allowed",
+	wire.NoticeNotMe:         "A sign-in was not allowed: somebody else knows the password",
 	wire.NoticeVerified:      "A code was entered and the sign-in finished",
 	wire.NoticeCancelled:     "A sign-in was cancelled",
 	wire.NoticeDeviceAdded:   "A device became trusted",

@@ -22,6 +22,7 @@ import (
 // Domain strings begin everything that a device signs or that is sealed to it.
 const (
 	decisionDomain  = "strongroom/decision/v1"
+	denialDomain    = "strongroom/decision/v2" // with a reason
 	fetchDomain     = "strongroom/fetch/v1"
 	textProofDomain = "strongroom/text-proof/v1"
 	codeDomain      = "strongroom/sealed-code/v1"
@@ -87,6 +88,7 @@ type SignIn struct {
 // Decision is a signed Allow or Don't Allow, for the front-end to carry.
 type Decision struct {
 	Allow     bool
+	Reason    string // of Don't Allow; empty: none was given
 	TimeMS    int64
 	Signature []byte
 }
@@ -96,6 +98,23 @@ func (k *Key) Decide(s SignIn, allow bool, at time.Time) (Decision, error) {
 	d := Decision{Allow: allow, TimeMS: at.UnixMilli()}
 	var err error
 	d.Signature, err = k.signMessage(DecisionMessage(s, allow, d.TimeMS))
+	return d, err
+}
+
+// Reasons that go with Don't Allow. There are no others.
+const (
+	NotMe   = "not_me"  // somebody else knows the password
+	Mistake = "mistake" // it was the person's own
+)
+
+// Deny signs Don't Allow with a reason. It may come after a Don't Allow without one, of the same device.
+func (k *Key) Deny(s SignIn, reason string, at time.Time) (Decision, error) {
+	if reason != NotMe && reason != Mistake {
+		return Decision{}, errors.New("signing Don't Allow: there is no such reason")
+	}
+	d := Decision{Reason: reason, TimeMS: at.UnixMilli()}
+	var err error
+	d.Signature, err = k.signMessage(DenialMessage(s, reason, d.TimeMS))
 	return d, err
 }
 
@@ -128,6 +147,11 @@ func DecisionMessage(s SignIn, allow bool, timeMS int64) []byte {
 		decision = "allow"
 	}
 	return message(decisionDomain, s.Tenant, s.Account, s.ID, string(s.Nonce), s.Device, decision, eight(uint64(timeMS)))
+}
+
+// DenialMessage is what is signed for Don't Allow with a reason.
+func DenialMessage(s SignIn, reason string, timeMS int64) []byte {
+	return message(denialDomain, s.Tenant, s.Account, s.ID, string(s.Nonce), s.Device, "deny", reason, eight(uint64(timeMS)))
 }
 
 // FetchMessage is what is signed to be given a code again.

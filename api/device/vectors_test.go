@@ -44,6 +44,12 @@ type vectors struct {
 		Message   []byte `json:"message"`
 		Signature []byte `json:"signature"`
 	} `json:"decisions"`
+	Denials []struct {
+		Reason    string `json:"reason"`
+		TimeMS    int64  `json:"time_ms"`
+		Message   []byte `json:"message"`
+		Signature []byte `json:"signature"`
+	} `json:"denials"`
 	Fetch struct {
 		TimeMS    int64  `json:"time_ms"`
 		Message   []byte `json:"message"`
@@ -126,6 +132,11 @@ func (v *vectors) renew(t *testing.T, k *Key) {
 		d.Message = DecisionMessage(s, d.Allow, d.TimeMS)
 		d.Signature = sign(d.Message)
 	}
+	for i := range v.Denials {
+		d := &v.Denials[i]
+		d.Message = DenialMessage(s, d.Reason, d.TimeMS)
+		d.Signature = sign(d.Message)
+	}
 	v.Fetch.Message = FetchMessage(s, v.Fetch.TimeMS)
 	v.Fetch.Signature = sign(v.Fetch.Message)
 	v.TextProof.Message = TextProofMessage(s, v.TextProof.Phone, v.TextProof.Code)
@@ -189,13 +200,25 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	same("public key", v.Public, k.Public())
-	if len(v.Decisions) < 2 || len(v.Settings) < 3 {
+	if len(v.Decisions) < 2 || len(v.Denials) < 2 || len(v.Settings) < 3 {
 		t.Fatal("vectors are missing")
 	}
 	for _, d := range v.Decisions {
 		theirs := account.DecisionMessage(s.Tenant, s.Account, x, &account.Decide{Device: s.Device, Allow: d.Allow, Time: account.Time(d.TimeMS)})
 		same("decision", d.Message, DecisionMessage(s, d.Allow, d.TimeMS), theirs)
 		verify("decision", d.Message, d.Signature)
+	}
+	for _, d := range v.Denials {
+		reason, ok := account.ParseDenyReason(d.Reason)
+		theirs := account.DecisionMessage(s.Tenant, s.Account, x, &account.Decide{Device: s.Device, Reason: reason, Time: account.Time(d.TimeMS)})
+		same("denial", d.Message, DenialMessage(s, d.Reason, d.TimeMS), theirs)
+		verify("denial", d.Message, d.Signature)
+		if _, err := k.Deny(s, d.Reason, time.Now()); !ok || err != nil {
+			t.Errorf("%q: %v", d.Reason, err)
+		}
+	}
+	if _, err := k.Deny(s, "", time.Now()); err == nil {
+		t.Error("Don't Allow with a reason is signed without one")
 	}
 	theirs := account.FetchMessage(s.Tenant, s.Account, x, &account.Fetch{Device: s.Device, Time: account.Time(v.Fetch.TimeMS)})
 	same("fetch", v.Fetch.Message, FetchMessage(s, v.Fetch.TimeMS), theirs)

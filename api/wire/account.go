@@ -41,6 +41,9 @@ type Credential struct {
 	ShowsCodes    bool      `json:"shows_codes,omitempty" doc:"It is given codes and notices: its system is not below the tenant's minimum."`
 	State         string    `json:"state,omitempty" enum:"lost,erased" doc:"As it was reported; absent when it wasn't."`
 	Reported      time.Time `json:"reported,omitzero" doc:"When."`
+	SignedIn      *bool     `json:"signed_in,omitempty" doc:"The device is signed in, as far as is known: a sign-in was verified on it, or the front-end said so. Absent where nothing was ever said."`
+	SignedInSince time.Time `json:"signed_in_since,omitzero" doc:"Since when it is so, or is not so."`
+	LastSeen      time.Time `json:"last_seen,omitzero" doc:"The last sign of the device itself, to an hour: a report, something that it signed, a code of it."`
 }
 
 // Params say how codes are computed (RFC 4226, RFC 6238). Zero members mean TOTP, SHA1, 6 digits, 30 s.
@@ -139,6 +142,7 @@ type Policy struct {
 	SendsPerAccount     int    `json:"sends_per_account,omitempty" minimum:"0" maximum:"40" doc:"Codes that may be sent for one account within an hour; absent or 0: 10."`
 	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
 	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for."`
+	TellPhones          bool   `json:"tell_phones,omitempty" doc:"When a number is removed, all verified numbers of the account are told by a text, that one too. The gateway gets message.send for it."`
 
 	BornProtected   bool       `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
 	NoWayBack       bool       `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`

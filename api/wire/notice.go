@@ -9,7 +9,7 @@ import (
 type Notice struct {
 	Type      string          `json:"type" example:"sign-in.begun"`
 	Timestamp time.Time       `json:"timestamp"`
-	Data      json.RawMessage `json:"data" doc:"A NoticeData, or for code.send a CodeJob."`
+	Data      json.RawMessage `json:"data" doc:"A NoticeData, or for code.send and message.send a CodeJob."`
 }
 
 // Types of notices.
@@ -27,6 +27,8 @@ const (
 	NoticeProtectionOn  = "protection.on" // with link_token and expires, while there is a way back
 	NoticeProtectionOff = "protection.off"
 	NoticeDeviceLost    = "device.lost"
+	NoticeNotMe         = "sign-in.not_me" // alert: a sign-in was denied by somebody who says that it isn't theirs
+	NoticeMessage       = "message.send"   // the gateway's: a text without a code
 )
 
 // NoticeData is what a front-end is told.
@@ -43,10 +45,11 @@ type NoticeData struct {
 	Name       string     `json:"name,omitempty"`
 	Phone      string     `json:"phone,omitempty"`
 	Masked     string     `json:"masked,omitempty"`
+	Reason     string     `json:"reason,omitempty"`     // of a denial: not_me or mistake
 	LinkToken  string     `json:"link_token,omitempty"` // for the mail that tells the person: it turns protection off again
 }
 
-// CodeJob is what a gateway is to send or say.
+// CodeJob is what a gateway is to send or say. That of message.send has no code: it tells a number that one was removed.
 type CodeJob struct {
 	Account string    `json:"account"`
 	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone

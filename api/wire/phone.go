@@ -45,13 +45,19 @@ type SendPhoneCodeRequest struct {
 
 // VerifyPhoneRequest is one attempt with it.
 type VerifyPhoneRequest struct {
-	Code Secret `json:"code" minLength:"1" maxLength:"32" example:"123456"`
+	Code       Secret             `json:"code" minLength:"1" maxLength:"32" example:"123456"`
+	Protection *ProtectionRequest `json:"protection,omitempty" doc:"Turns protection on in the same step, if the code is right; or neither is done. Where something is in the way of it, or it is on (protection-on), that is said before the code is looked at."`
 }
 
 func (r VerifyPhoneRequest) reveal() any {
+	var protection any
+	if r.Protection != nil {
+		protection = r.Protection.reveal()
+	}
 	return struct {
-		Code string `json:"code"`
-	}{r.Code.Reveal()}
+		Code       string `json:"code"`
+		Protection any    `json:"protection,omitempty"`
+	}{r.Code.Reveal(), protection}
 }
 
 // PhoneVerification answers it.
@@ -60,4 +66,17 @@ type PhoneVerification struct {
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	Entry    int64     `json:"entry"`
 	Replayed bool      `json:"replayed,omitempty"`
+	// Protection is the answer of turning it on.
+	Protection *ProtectionAnswer `json:"protection,omitempty" doc:"When accepted and asked for: protection is on."`
+}
+
+func (v PhoneVerification) reveal() any {
+	type plain PhoneVerification
+	if v.Protection == nil {
+		return plain(v)
+	}
+	return struct {
+		plain
+		Protection any `json:"protection"`
+	}{plain(v), v.Protection.reveal()}
 }

@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Modes of protection.
 const (
@@ -55,6 +58,13 @@ func (r ProtectionRequest) reveal() any {
 		Checked         bool           `json:"checked,omitempty"`
 	}{r.Device, r.NewDevice, r.SignIn, r.EarlierSettings.Reveal(), r.Checked}
 }
+
+// Format hides all of it: pointers to it stand in other requests, and fmt prints what those point to, for verbs that don't
+// fit, without asking the secrets in there.
+func (ProtectionRequest) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// Format is that of ProtectionRequest, for the same reason.
+func (ProtectionAnswer) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // ProtectionAnswer answers it.
 type ProtectionAnswer struct {
@@ -119,6 +129,11 @@ type DeviceChange struct {
 // DeviceReport says what became of a device.
 type DeviceReport struct {
 	State string `json:"state" enum:"lost,erased"`
+}
+
+// PresenceReport says whether a device is signed in.
+type PresenceReport struct {
+	SignedIn bool `json:"signed_in" doc:"The device is signed in and was just seen; false: it was signed out."`
 }
 
 // Platform is a kind of system and what a tenant's policy says of it.

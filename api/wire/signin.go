@@ -56,6 +56,7 @@ type SignIn struct {
 	Begun      time.Time `json:"begun"`
 	Expires    time.Time `json:"expires" doc:"And with it every code of it."`
 	Ended      time.Time `json:"ended,omitzero"`
+	Reason     string    `json:"reason,omitempty" enum:"not_me,mistake" doc:"Why it was denied, where the person said so."`
 	Device     NewDevice `json:"device,omitzero"`
 	Place      *Place    `json:"place,omitempty"`
 	Channels   Channels  `json:"channels" doc:"Ways in which a code can come."`
@@ -83,6 +84,7 @@ type SignIns struct {
 type DecisionRequest struct {
 	Device    string `json:"device" minLength:"1" maxLength:"64"`
 	Decision  string `json:"decision" enum:"allow,deny"`
+	Reason    string `json:"reason,omitempty" enum:"not_me,mistake" doc:"With deny, where the person said why; signed with the rest. It may come after a denial without one, of the same device. not_me alerts the front-end by a notice of its own; mistake doesn't count among the denials after which devices are left in peace."`
 	TimeMS    int64  `json:"time_ms" minimum:"1" maximum:"253402300799999" doc:"Unix milliseconds, as they were signed."`
 	Signature []byte `json:"signature" maxLength:"128" doc:"ECDSA P-256 with SHA-256, ASN.1 DER, by the device's key: see api/device."`
 }

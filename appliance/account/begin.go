@@ -100,13 +100,8 @@ func (x *SignIn) over() Time {
 // harassed says that so many sign-ins were denied of late that the devices are to be left in peace. The settings' codes
 // and the phones still work.
 func (s *State) harassed(now Time) bool {
-	denied := 0
-	for i := range s.SignIns {
-		if x := &s.SignIns[i]; x.End == Denied && now-x.Ended < QuietFor {
-			denied++
-		}
-	}
-	return denied >= QuietAfter
+	denied := s.Channels.Denied
+	return len(denied) == QuietAfter && now-denied[0] < QuietFor
 }
 
 // deciders are the devices that may decide a sign-in.

@@ -147,6 +147,34 @@ func init() {
 }
 
 func init() {
+	goldenStates["state-presence"] = &State{
+		Version: 1, Salt: []byte("0123456789abcdef"), Created: start, Time: start + 90*second, Keys: 0x303132333437,
+		Credentials: []Credential{{
+			ID: "phone", Kind: Device, Params: totp6, Seed: []byte("seed"), SeedVersion: 1, KeyVersion: 3,
+			PublicKey: []byte("key"), Added: start, Watermark: -1, Presence: Presence{State: SignedOut, Since: start + minute, Seen: start + second},
+		}},
+		SignIns: []SignIn{{
+			ID: "s1", Nonce: goldenNonce, Purpose: ForDevice, Begun: start, Expires: start + 10*minute, Ended: start + minute, End: Denied,
+			By: "phone", Reason: NotMe,
+		}},
+		Channels: Channels{Denied: []Time{start + second, start + minute}},
+	}
+	for name, set := range map[string]func(*Command){
+		"command-presence": func(c *Command) { c.Presence = &ReportPresence{Device: "phone", SignedIn: true} },
+		"command-decide-reason": func(c *Command) {
+			c.Decide = &Decide{SignIn: "s1", Device: "phone", Time: start, Signature: []byte("signature"), Reason: NotMe}
+		},
+		"command-verify-phone-protect": func(c *Command) {
+			c.VerifyPhone = &VerifyPhone{
+				Phone: "p1", Code: 9, Evaluated: true, Matched: true, MACs: 1, Protect: &Protect{Own: "phone", Link: []byte("fedcba9876543210")},
+			}
+		},
+	} {
+		goldenCommands[name] = goldenCommand(set)
+	}
+}
+
+func init() {
 	for name, set := range map[string]func(*Command){
 		"command-begin": func(c *Command) {
 			c.Begin = &Begin{
@@ -318,6 +346,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"many phones":        func(s *State) { s.Phones = make([]Phone, MaxPhones+1) },
 		"a phone of zeros":   func(s *State) { s.Phones = make([]Phone, 1) },
 		"a short repeat":     func(s *State) { s.Channels.Repeat = []byte("x") },
+		"many denials":       func(s *State) { s.Channels.Denied = make([]Time, QuietAfter+1) },
+		"a presence of none": func(s *State) { s.Credentials[0].Presence.State = SignedOut + 1 },
+		"a timeless sign-in": func(s *State) { s.Credentials[0].Presence.State = SignedIn },
 		"many credentials":   func(s *State) { s.Credentials = make([]Credential, MaxCredentials+1) },
 	} {
 		s, err := DecodeState(state)

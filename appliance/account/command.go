@@ -54,6 +54,8 @@ type Command struct {
 	Lose         *Lose         `cbor:"42,keyasint,omitempty"`
 	UpdateDevice *UpdateDevice `cbor:"43,keyasint,omitempty"`
 	Classify     *Classify     `cbor:"44,keyasint,omitempty"`
+
+	Presence *ReportPresence `cbor:"56,keyasint,omitempty"`
 }
 
 // RequestID is the first 16 bytes of SHA-256 over the actor and its Idempotency-Key, so that no client can meet
@@ -148,6 +150,7 @@ func (c *Command) Validate() error {
 		c.AddPhone != nil, c.EditPhone != nil, c.SendPhone != nil, c.VerifyPhone != nil,
 		c.CreateAppPassword != nil, c.RevokeAppPassword != nil, c.VerifyAppPassword != nil,
 		c.Protect != nil, c.Unprotect != nil, c.Lose != nil, c.UpdateDevice != nil, c.Classify != nil,
+		c.Presence != nil,
 	} {
 		if set {
 			kinds++
@@ -196,9 +199,14 @@ func (c *Command) Validate() error {
 		v.text("phone", c.SendPhone.Phone, 1, MaxID)
 	case c.VerifyPhone != nil:
 		v.text("phone", c.VerifyPhone.Phone, 1, MaxID)
+		if q := c.VerifyPhone.Protect; q != nil {
+			q.validate(v)
+		}
+	case c.Presence != nil:
+		v.text("device", c.Presence.Device, 1, MaxID)
 	}
 	c.validateEnrolment(v)
-	if q := c.Protect; q != nil && q.PriorDay != 0 {
+	if q := c.Protecting(); q != nil && q.PriorDay != 0 {
 		today := DayOf(c.Time)
 		v.check(q.PriorDay == today || q.PriorDay+1 == today, "earlier settings", "not of this day")
 	}
@@ -213,7 +221,7 @@ func (e *Enrol) validate(v *validation) {
 	v.check(device == (c.Kind == Device), "kind", "does not fit the door")
 	v.check(!device || len(c.PublicKey) > 0, "public key", "missing: a device has one")
 	v.check(!device || len(c.Seed) > 0, "seed", "missing")
-	v.check(c.Added == 0 && c.LastUsed == 0 && c.Watermark == 0 && c.Drift == 0, "credential", "has a past")
+	v.check(c.Added == 0 && c.LastUsed == 0 && c.Watermark == 0 && c.Drift == 0 && c.Presence == Presence{}, "credential", "has a past")
 }
 
 // validation collects what is wrong, so that a happy path allocates nothing.

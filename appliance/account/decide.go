@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 )
 
 // Decide is a device's Allow or Don't Allow. The signature is checked here, on every node alike: see DecisionMessage.
@@ -14,6 +15,34 @@ type Decide struct {
 	Allow     bool   `cbor:"3,keyasint"`
 	Time      Time   `cbor:"4,keyasint"` // of the device's clock, as it signed it; nothing is decided by it
 	Signature []byte `cbor:"5,keyasint"` // ECDSA P-256 with SHA-256, ASN.1 DER
+	// Reason is why it was not allowed, where the person said so; signed like all the rest.
+	Reason DenyReason `cbor:"6,keyasint,omitempty"`
+}
+
+// DenyReason is why a person didn't allow a sign-in.
+type DenyReason uint8
+
+// Reasons. The list is closed: a device signs one of these words or none.
+const (
+	NoReason  DenyReason = iota
+	NotMe                // somebody else knows the password: the front-end is alerted
+	ByMistake            // the person's own sign-in: it doesn't count towards leaving the devices in peace
+)
+
+var denyReasons = [...]string{"", "not_me", "mistake"}
+
+// String is the reason as it is signed, empty for none; it is its name on the wire too.
+func (r DenyReason) String() string {
+	if int(r) >= len(denyReasons) {
+		return "invalid"
+	}
+	return denyReasons[r]
+}
+
+// ParseDenyReason is the reverse of String; false: there is no such reason.
+func ParseDenyReason(s string) (DenyReason, bool) {
+	i := slices.Index(denyReasons[:], s)
+	return DenyReason(max(i, 0)), i >= 0
 }
 
 // Fetch is a device that asks for the code of a sign-in that it allowed: see FetchMessage.
@@ -29,6 +58,7 @@ func (d *Decide) validate(v *validation) {
 	v.text("device", d.Device, 1, MaxID)
 	v.check(d.Time > 0 && d.Time <= MaxTime, "signed time", "out of bounds")
 	v.check(len(d.Signature) > 0 && len(d.Signature) <= MaxSignature, "signature", "too short or too long")
+	v.check(int(d.Reason) < len(denyReasons) && (d.Reason == NoReason || !d.Allow), "reason", "not known, or of Allow")
 }
 
 func (f *Fetch) validate(v *validation) {
@@ -38,16 +68,21 @@ func (f *Fetch) validate(v *validation) {
 // Domain strings begin what devices sign. api/device has the same ones; a test compares.
 const (
 	decisionDomain = "strongroom/decision/v1"
+	denialDomain   = "strongroom/decision/v2" // with a reason
 	fetchDomain    = "strongroom/fetch/v1"
 )
 
 // DecisionMessage is what a device signs to decide a sign-in: the domain string, tenant, account, sign-in, nonce, device,
 // "allow" or "deny", and the time in Unix milliseconds as eight bytes, high byte first; each after its length in four
-// bytes, high byte first. The golden files of api/device have examples.
+// bytes, high byte first. A denial with a reason is of the second version and has the reason between "deny" and the time.
+// The golden files of api/device have examples.
 func DecisionMessage(tenant, account string, x *SignIn, d *Decide) []byte {
 	decision := "deny"
 	if d.Allow {
 		decision = "allow"
+	}
+	if d.Reason != NoReason {
+		return appendParts(nil, denialDomain, tenant, account, x.ID, string(x.Nonce), d.Device, decision, d.Reason.String(), eight(uint64(d.Time)))
 	}
 	return appendParts(nil, decisionDomain, tenant, account, x.ID, string(x.Nonce), d.Device, decision, eight(uint64(d.Time)))
 }
@@ -99,19 +134,16 @@ func decide(p Policy, s *State, c *Command) Decision {
 		a.outcome = NotEligible
 		return changed(n, c, a)
 	case x.End == Denied && !q.Allow && x.By == k.ID:
-		a.outcome = Done
-		return changed(n, c, a)
+		if x.Reason != NoReason || q.Reason == NoReason {
+			a.outcome = Done
+			return changed(n, c, a)
+		}
+		return deny(s, n, c, a, i) // the reason comes after
 	case !x.Open(n.Time):
 		a.outcome = Ended
 		return changed(n, c, a)
 	case !q.Allow:
-		denied := n.end(i, Denied, k.ID)
-		a.outcome = Done
-		d := changed(n, c, a)
-		notice := noticeOf(NoticeDenied, denied)
-		notice.Credential, notice.Name, notice.Devices = k.ID, k.Name, s.deciders(x)
-		d.notify(c, notice)
-		return d
+		return deny(s, n, c, a, i)
 	case x.Code(DeviceChannel(k.ID)) != 0:
 		a.outcome = Done
 		return changed(n, c, a)
@@ -121,11 +153,47 @@ func decide(p Policy, s *State, c *Command) Decision {
 		return changed(next(s, c), c, a)
 	}
 	a.outcome = Done
+	n.saw(k.ID)
 	d := changed(n, c, a)
 	d.also(opMakeCode, CodeKey, k.ID)
 	notice := noticeOf(NoticeAllowed, &n.SignIns[i])
 	notice.Credential, notice.Name, notice.Devices = k.ID, k.Name, s.deciders(x)
 	d.notify(c, notice)
+	return d
+}
+
+// deny ends the sign-in at i of the new state, or notes why the same device ended it: a person says Don't Allow first, and
+// is asked after.
+func deny(s, n *State, c *Command, a act, i int) Decision {
+	k, reason, first := a.key, c.Decide.Reason, n.SignIns[i].End != Denied
+	var x *SignIn
+	if first {
+		x = n.end(i, Denied, k.ID)
+	} else {
+		x = n.ownSignIn(i)
+	}
+	x.Reason = reason
+	switch {
+	case first && reason != ByMistake:
+		n.Channels.deny(n.Time)
+	case !first && reason == ByMistake:
+		n.Channels.undeny(x.Ended)
+	}
+	a.outcome = Done
+	n.saw(k.ID)
+	d := changed(n, c, a)
+	if reason != NoReason && d.Entry != nil {
+		d.Entry.Detail = "reason " + reason.String()
+	}
+	notice := noticeOf(NoticeDenied, x)
+	notice.Credential, notice.Name, notice.Devices = k.ID, k.Name, s.deciders(x)
+	if first {
+		d.notify(c, notice)
+	}
+	if reason == NotMe { // of its own kind: nobody should have to look into every denial to find those that matter
+		notice.Kind = NoticeNotMe
+		d.notify(c, notice)
+	}
 	return d
 }
 
@@ -150,6 +218,7 @@ func fetch(p Policy, s *State, c *Command) Decision {
 		a.outcome = NotFound // it has not allowed it
 	default:
 		a.outcome = Done
+		n.saw(k.ID)
 		d := changed(n, c, a)
 		d.also(opMakeCode, CodeKey, k.ID)
 		return d

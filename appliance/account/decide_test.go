@@ -35,6 +35,69 @@ func TestDontAllowIsFinal(t *testing.T) {
 	w.is("s1", SignInDenied)
 }
 
+// TestWhyItWasNotAllowed: P68: the reason is signed, may come after, and "not me" is a notice of a kind of its own.
+func TestWhyItWasNotAllowed(t *testing.T) {
+	w := holder(t, "phone", "tablet")
+	kinds := func(from int) (k []NoticeKind) {
+		for _, n := range w.notices[from:] {
+			k = append(k, n.Kind)
+		}
+		return k
+	}
+	w.want(Done, w.begin("s1"))
+	before := len(w.notices)
+	w.want(Done, w.deny("s1", "tablet", NotMe))
+	if got := kinds(before); !slices.Equal(got, []NoticeKind{NoticeDenied, NoticeNotMe}) {
+		t.Errorf("told: %v", got)
+	}
+	n := w.last()
+	if n.Reason != NotMe || n.SignIn != "s1" || n.Credential != "tablet" || !slices.Equal(n.Devices, []string{"phone", "tablet"}) || n.Device.Model != "Mac" {
+		t.Errorf("the alert is %+v", n)
+	}
+	if !w.logged(`"operation":"deny-sign-in"`, "reason not_me") || w.state.SignIn("s1").Reason != NotMe {
+		t.Error("the reason is not noted")
+	}
+	before = len(w.notices)
+	w.want(Done, w.deny("s1", "tablet", NotMe)) // a replay
+	w.want(Done, w.deny("s1", "tablet", ByMistake))
+	w.want(Ended, w.deny("s1", "phone", ByMistake))
+	if w.state.SignIn("s1").Reason != NotMe || len(w.notices) != before {
+		t.Error("a reason was changed, or told again")
+	}
+
+	// The person is asked after, when the sign-in is over.
+	w.want(Done, w.begin("s2"))
+	w.want(Done, w.decide("s2", "phone", false))
+	before = len(w.notices)
+	w.want(Done, w.with(requestID(3), w.deny("s2", "phone", NotMe)))
+	if got := kinds(before); !slices.Equal(got, []NoticeKind{NoticeNotMe}) || w.state.SignIn("s2").Reason != NotMe {
+		t.Errorf("told after: %v", got)
+	}
+	w.want(Conflict, w.with(requestID(3), w.deny("s2", "phone", ByMistake)))
+
+	// Neither the front-end nor anybody on the way can give a reason, or take it.
+	w.want(Done, w.begin("s3"))
+	given, taken := w.decide("s3", "phone", false), w.deny("s3", "phone", ByMistake)
+	given.Decide.Reason, taken.Decide.Reason = NotMe, NoReason
+	w.want(BadSignature, given)
+	w.want(BadSignature, taken)
+	taken.Decide.Reason = NotMe
+	w.want(BadSignature, taken)
+	allow := w.decide("s3", "phone", true)
+	allow.Decide.Reason = NotMe
+	if allow.Validate() == nil {
+		t.Error("Allow takes a reason")
+	}
+	for word, want := range map[string]DenyReason{"": NoReason, "not_me": NotMe, "mistake": ByMistake} {
+		if got, ok := ParseDenyReason(word); !ok || got != want || got.String() != word {
+			t.Errorf("%q is read as %v", word, got)
+		}
+	}
+	if _, ok := ParseDenyReason("invalid"); ok || DenyReason(9).String() != "invalid" {
+		t.Error("a reason that is none is read")
+	}
+}
+
 func TestDecisionsThatDontCount(t *testing.T) {
 	w := holder(t, "phone", "tablet")
 	w.want(Done, w.enrol("app", totp6)) // without a key that could sign

@@ -47,6 +47,8 @@ const (
 	NoPhone    Outcome = 24 + iota // a verified phone is needed first
 	Permanent                      // protection is on and can't be turned off any more
 	Ineligible                     // policy excludes accounts of this class
+
+	AlreadyOn Outcome = 32 // protection was to be turned on together with something else, and is on
 )
 
 // outcomeNames are what log entries say. They are signed: never change one.
@@ -59,6 +61,7 @@ var outcomeNames = [...]string{
 	StepUp: "step-up-needed", Full: "notices-full",
 	OutOfScope: "out-of-scope",
 	NoPhone:    "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
+	AlreadyOn: "protection-on",
 }
 
 // String is the outcome's name in log entries.

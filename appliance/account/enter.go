@@ -153,6 +153,9 @@ func accepted(p Policy, s, n *State, c *Command, a act, i int, by string) Decisi
 	var notices []Notice
 	if i >= 0 {
 		x := n.end(i, Verified, by)
+		if x.Purpose == ForDevice {
+			n.attend(x.Own, SignedIn)
+		}
 		notice := noticeOf(NoticeVerified, x)
 		notice.Devices, notice.Credential = n.deciders(x), by
 		notices = append(notices, notice)
@@ -174,6 +177,7 @@ func accepted(p Policy, s, n *State, c *Command, a act, i int, by string) Decisi
 		return changed(next(s, c), c, a)
 	}
 	a.credential = e.Device.ID
+	enrolled.Next.attend(e.Device.ID, SignedIn)
 	d := changed(enrolled.Next, c, a)
 	// What was counted before belongs to the act's first entry.
 	d.Entry.Coalesced, enrolled.Entry.Coalesced = before.Count, 0

@@ -59,7 +59,8 @@ const (
 	// within the budget: 25 x 300 + 16 x 100 units.
 	MaxLive = 16
 	// QuietAfter sign-ins that were denied within QuietFor milliseconds, the devices are told of no more: prompts that
-	// come until somebody says yes by mistake are an attack that is known from others.
+	// come until somebody says yes by mistake are an attack that is known from others. It holds until the first of the three
+	// is so old, however many sign-ins were begun, verified or cancelled meanwhile.
 	QuietAfter      = 3
 	QuietFor   Time = 60 * 60 * 1000
 
@@ -80,6 +81,12 @@ const (
 	// RepeatFor is how long, in milliseconds, a text that was refused as password and code is refused again for nothing:
 	// software that saved it tries it every few seconds.
 	RepeatFor Time = 10 * 60 * 1000
+
+	// TellFor is how long, in milliseconds, a message about a removed number is of use: a gateway may be down for a night.
+	TellFor Time = 24 * 60 * 60 * 1000
+	// SeenEvery is how often, in milliseconds, it is noted that a device was seen: front-ends may report it with each of a
+	// device's requests.
+	SeenEvery Time = 60 * 60 * 1000
 
 	// WayBack is how long, in milliseconds, protection can be turned off again by the link.
 	WayBack Time = 14 * 24 * 60 * 60 * 1000

@@ -25,12 +25,14 @@ type Notice struct {
 	Phone      string     `cbor:"14,keyasint,omitempty"`
 	Masked     string     `cbor:"15,keyasint,omitempty"`
 	// Number, Voice and N are the gateway's: a code with that number of the phone's channel is to be sent. The code isn't
-	// here.
+	// here. Messages without a code have N 0.
 	Number string `cbor:"16,keyasint,omitempty"`
 	Voice  bool   `cbor:"17,keyasint,omitempty"`
 	N      uint32 `cbor:"18,keyasint,omitempty"`
 	// Link is Enrolment.Link, of which the token is made when the notice is delivered.
 	Link []byte `cbor:"40,keyasint,omitempty"`
+	// Reason is why a sign-in was denied.
+	Reason DenyReason `cbor:"56,keyasint,omitempty"`
 }
 
 // NoticeKind is what a notice is about.
@@ -44,7 +46,7 @@ const (
 	NoticeDenied
 	NoticeVerified
 	NoticeCancelled
-	NoticeSend // the gateway's, as the only one
+	NoticeSend // the gateway's
 	NoticeDeviceAdded
 	NoticeDeviceRemoved
 	NoticePhoneAdded
@@ -58,12 +60,19 @@ const (
 	NoticeDeviceLost
 )
 
+// Kinds that warn.
+const (
+	NoticeNotMe   NoticeKind = 56 + iota // a sign-in was denied by somebody who says that it isn't theirs
+	NoticeMessage                        // the gateway's: a message to Number that Masked was removed; empty: it itself
+)
+
 var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
 	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
 	NoticePhoneRemoved: "phone.removed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
+	NoticeNotMe: "sign-in.not_me", NoticeMessage: "message.send",
 }
 
 // String is the kind's name on the wire.
@@ -75,12 +84,13 @@ func (k NoticeKind) String() string {
 }
 
 // Gateway says that the notice goes to the operator's gateway, and to nobody else.
-func (k NoticeKind) Gateway() bool { return k == NoticeSend }
+func (k NoticeKind) Gateway() bool { return k == NoticeSend || k == NoticeMessage }
 
 // noticeOf begins a notice about a sign-in.
 func noticeOf(k NoticeKind, x *SignIn) Notice {
 	return Notice{
 		Kind: k, SignIn: x.ID, Nonce: x.Nonce, Purpose: x.Purpose, Expires: x.Expires, Device: x.Device, Place: x.Place,
+		Reason: x.Reason,
 	}
 }
 
@@ -92,7 +102,11 @@ func (d *Decision) notify(c *Command, notices ...Notice) {
 	}
 	for _, x := range notices {
 		x.Account, x.Time = c.Account, Time(d.Entry.Time)
-		sum := sha256.Sum256(appendParts(nil, "strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))))
+		parts := []string{"strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))}
+		if x.Kind == NoticeMessage { // several of a kind in one act
+			parts = append(parts, x.Phone)
+		}
+		sum := sha256.Sum256(appendParts(nil, parts...))
 		x.ID = hex.EncodeToString(sum[:12])
 		d.Notices = append(d.Notices, x)
 	}

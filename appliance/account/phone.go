@@ -122,6 +122,8 @@ type VerifyPhone struct {
 	Evaluated bool   `cbor:"3,keyasint"`
 	Matched   bool   `cbor:"4,keyasint,omitempty"`
 	MACs      uint32 `cbor:"5,keyasint"`
+	// Protect has protection turned on in the same step; or nothing is done, should something be in the way of it.
+	Protect *Protect `cbor:"6,keyasint,omitempty"`
 }
 
 func (e *EditPhone) validate(v *validation) {
@@ -195,8 +197,28 @@ func editPhone(p Policy, s *State, c *Command) Decision {
 	d := changed(n, c, a)
 	if phone.Verified != 0 {
 		d.notify(c, Notice{Kind: NoticePhoneRemoved, Phone: phone.ID, Masked: phone.Masked(), Devices: s.deciders(&SignIn{})})
+		d.notify(c, s.messages(p, &phone, n.Time)...)
 	}
 	return d
+}
+
+// messages are those to all verified phones of an account from which one is removed, that one too: whoever removes an
+// owner's number to keep them from being told must not succeed by that. None are sent where policy doesn't want them, or
+// while so many messages wait that they would push out codes: the removal itself is never refused for that.
+func (s *State) messages(p Policy, removed *Phone, now Time) (list []Notice) {
+	if !p.TellPhones || !p.Gateway || p.NoticesFull {
+		return nil
+	}
+	for i := range s.Phones {
+		if x := &s.Phones[i]; x.Verified != 0 {
+			m := Notice{Kind: NoticeMessage, Phone: x.ID, Number: x.Number, Expires: now + TellFor}
+			if x.ID != removed.ID {
+				m.Masked = removed.Masked()
+			}
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 func sendPhone(p Policy, s *State, c *Command) Decision {
@@ -266,6 +288,16 @@ func verifyPhone(p Policy, s *State, c *Command) Decision {
 	case code == 0:
 		a.outcome = Ended // nothing was compared: nothing is charged
 		return changed(n, c, a)
+	}
+	if q.Protect != nil { // before the code is looked at: what is in the way says nothing about it
+		if a.outcome = n.verified(i).Protectable(p, q.Protect, c.Time); a.outcome == Exists {
+			a.outcome = AlreadyOn
+		}
+		if a.outcome != Done {
+			return changed(n, c, a)
+		}
+	}
+	switch {
 	case !q.Evaluated || q.Code != code || c.Time < s.Time-MaxLag:
 		return stale
 	case !q.Matched:
@@ -273,12 +305,57 @@ func verifyPhone(p Policy, s *State, c *Command) Decision {
 		a.outcome = Wrong
 		return changed(n, c, a)
 	}
-	n.Phones = slices.Clone(s.Phones)
+	n = n.verified(i)
 	phone := &n.Phones[i]
-	phone.Verified, phone.Code, phone.CodeAt = n.Time, 0, 0
+	added := Notice{Kind: NoticePhoneAdded, Phone: phone.ID, Masked: phone.Masked(), Devices: s.deciders(&SignIn{})}
 	a.outcome, a.credential = Accepted, phone.ID
+	if q.Protect != nil {
+		return verifiedAndOn(p, s, n, c, a, added)
+	}
 	d := changed(n, c, a)
 	d.complete(c, n)
-	d.notify(c, Notice{Kind: NoticePhoneAdded, Phone: phone.ID, Masked: phone.Masked(), Devices: s.deciders(&SignIn{})})
+	d.notify(c, added)
+	return d
+}
+
+// verified is the new state with its pending phone at i verified.
+func (s *State) verified(i int) *State {
+	n := *s
+	n.Phones = slices.Clone(s.Phones)
+	p := &n.Phones[i]
+	p.Verified, p.Code, p.CodeAt = s.Time, 0, 0
+	return &n
+}
+
+// VerifiedWith is the account as it would be with a pending phone verified at a moment: for asking what would be in the way
+// of protection then. The account itself, when there is no such phone.
+func (s *State) VerifiedWith(id string, at Time) *State {
+	i := s.phone(id)
+	if i < 0 {
+		return s
+	}
+	n := *s
+	n.Time = max(s.Time, at)
+	return n.verified(i)
+}
+
+// verifiedAndOn turns protection on with the phone that was just verified. n is the new state, which has it.
+func verifiedAndOn(p Policy, s, n *State, c *Command, a act, added Notice) Decision {
+	on := turnOn(p, n, c, c.VerifyPhone.Protect)
+	switch on.outcome {
+	case Stale:
+		return stale
+	case Done:
+	default:
+		a.outcome, a.credential = on.outcome, ""
+		return changed(next(s, c), c, a)
+	}
+	a.credential = on.device
+	d := changed(on.next, c, a)
+	d.also(opProtect, "", on.device)
+	e := d.Also[len(d.Also)-1]
+	e.KeyVersion, e.MACs, e.Outcome, e.Detail = 0, 0, Done.String(), on.detail()
+	d.notify(c, added)
+	on.add(&d, c)
 	return d
 }

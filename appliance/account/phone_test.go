@@ -3,6 +3,7 @@ package account
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -41,6 +42,172 @@ func TestPhones(t *testing.T) {
 	}
 	w.want(NotFound, w.removePhone("p1"))
 	w.want(LastPhone, w.removePhone("p3"))
+}
+
+// TestRemovingIsTold: P36: to the devices and the front-end, and where policy wants it to every number, the removed one too.
+func TestRemovingIsTold(t *testing.T) {
+	for _, x := range []struct {
+		name                string
+		tell, gateway, full bool
+		want                []string
+	}{
+		{"policy is silent", false, true, false, nil},
+		{"told", true, true, false, []string{"p1", "p2", "p3"}},
+		{"no gateway", true, false, false, nil},
+		{"too many wait", true, true, true, nil},
+	} {
+		w := holder(t, "phone", "tablet")
+		w.phone("p1", "+14155550101")
+		w.phone("p2", "+14155550102")
+		w.phone("p3", "+14155550103")
+		w.want(Done, w.addPhone("pending", "+14155550104"))
+		w.policy.TellPhones, w.policy.Gateway, w.policy.NoticesFull = x.tell, x.gateway, x.full
+		before, at := len(w.notices), w.now
+		w.want(Done, w.removePhone("p2"))
+		var told []string
+		ids := map[string]bool{}
+		for _, n := range w.notices[before:] {
+			ids[n.ID] = true
+			switch {
+			case n.Kind == NoticePhoneRemoved:
+				if n.Phone != "p2" || n.Number != "" || !slices.Equal(n.Devices, []string{"phone", "tablet"}) {
+					t.Errorf("%s: the front-end is told %+v", x.name, n)
+				}
+			case n.Kind != NoticeMessage || !n.Kind.Gateway() || n.N != 0 || n.Expires != at+TellFor || (n.Masked == "•••• •• 02") != (n.Phone != "p2") ||
+				n.Number != map[string]string{"p1": "+14155550101", "p2": "+14155550102", "p3": "+14155550103"}[n.Phone]:
+				t.Errorf("%s: a message is %+v", x.name, n)
+			default:
+				told = append(told, n.Phone)
+			}
+		}
+		if !slices.Equal(told, x.want) || len(ids) != 1+len(told) {
+			t.Errorf("%s: told are %q, by %d different notices", x.name, told, len(ids))
+		}
+		before = len(w.notices)
+		w.want(Done, w.removePhone("pending")) // never was a route
+		if len(w.notices) != before {
+			t.Errorf("%s: the end of a pending number is told", x.name)
+		}
+	}
+}
+
+// TestVerifyingTurnsItOn: P23: the number is verified and protection is on in one step, or neither.
+func TestVerifyingTurnsItOn(t *testing.T) {
+	begin := func(devices ...string) *world {
+		w := holder(t, devices...)
+		w.want(Done, w.addPhone("p1", "+14155550101"))
+		w.want(Done, w.sendPhone("p1"))
+		return w
+	}
+	on := func(w *world, matched bool, protect *Command) *Command {
+		c := w.verifyPhone("p1", matched)
+		c.VerifyPhone.Protect = protect.Protect
+		return c
+	}
+	neither := func(w *world) {
+		t.Helper()
+		w.mode(Unprotected, PasswordLevel)
+		if w.state.VerifiedPhones() != 0 || w.state.Find("mac") != nil {
+			t.Fatal("half of it was done")
+		}
+	}
+
+	w := begin()
+	w.want(Wrong, on(w, false, w.protectNew("mac", "OS X", "10.11")))
+	neither(w)
+	if w.state.Failures != 1 {
+		t.Error("a wrong code is not charged")
+	}
+	unmade := on(w, true, w.protectNew("mac", "OS X", "10.11"))
+	unmade.VerifyPhone.Protect.Device = nil
+	w.want(Stale, unmade)
+	neither(w)
+	c := w.with(requestID(7), on(w, true, w.protectNew("mac", "OS X", "10.11")))
+	c.VerifyPhone.Protect.Checked = true
+	notices, entries := len(w.notices), len(w.entries)
+	if r := w.want(Accepted, c); r.Credential != "mac" {
+		t.Errorf("the answer is %+v", r)
+	}
+	w.mode(TwoFactor, TwoFactorLevel)
+	if w.state.VerifiedPhones() != 1 || w.state.Find("mac") == nil || len(w.state.Enrolment.Link) != LinkSize {
+		t.Error("half of it was done")
+	}
+	var kinds []NoticeKind
+	for _, n := range w.notices[notices:] {
+		kinds = append(kinds, n.Kind)
+	}
+	if !slices.Equal(kinds, []NoticeKind{NoticePhoneAdded, NoticeDeviceAdded, NoticeProtectionOn}) {
+		t.Errorf("told: %v", kinds)
+	}
+	for i, texts := range [][]string{
+		{opVerifyPhone, `"outcome":"accepted"`},
+		{opProtect, `"subject":"mac"`, `"outcome":"done"`, "own questions"},
+		{opSealed, `"key":"mac"`},
+		{opMakeLink, `"key":"pepper"`},
+	} {
+		for _, text := range texts {
+			if !strings.Contains(w.entries[entries+i], text) {
+				t.Errorf("entry %d has no %s: %s", i, text, w.entries[entries+i])
+			}
+		}
+	}
+	if r := w.want(Accepted, w.with(requestID(7), on(w, true, w.protectNew("again", "OS X", "10.11")))); !r.Replayed || r.Credential != "mac" {
+		t.Errorf("the request repeated: %+v", r)
+	}
+	w.want(Conflict, w.with(requestID(7), w.verifyPhone("p1", true))) // the other way of asking is another request
+	w.want(Exists, on(w, true, w.protectNew("again", "OS X", "10.11")))
+
+	// With a device that is there, and where a second factor is asked for: the phone's code is one.
+	w = begin("phone")
+	w.policy.StepUpMinutes = 5
+	w.want(NotFound, on(w, true, w.protect("none")))
+	neither(w)
+	w.want(Accepted, on(w, true, w.protect("phone")))
+	w.mode(TwoFactor, TwoFactorLevel)
+
+	// What is in the way is so for right codes and wrong ones, and nothing is charged.
+	for name, x := range map[string]struct {
+		want Outcome
+		set  func(w *world)
+	}{
+		"the class":  {Ineligible, func(w *world) { w.policy.Excluded, w.state.Enrolment.Class = []string{"kiosk"}, "kiosk" }},
+		"the device": {NotEligible, func(w *world) { w.policy.Platforms = []Platform{{Name: "OS X", Minimum: "10.12"}} }},
+		"the limit":  {TooMany, func(w *world) { w.policy.MaxCredentials = 1; w.want(Done, w.device("other")) }},
+	} {
+		for _, matched := range []bool{true, false} {
+			w = begin()
+			x.set(w)
+			if w.want(x.want, on(w, matched, w.protectNew("mac", "OS X", "10.11"))); w.state.Failures != 0 {
+				t.Errorf("%s: an attempt is charged that was not judged", name)
+			}
+			neither(w)
+		}
+	}
+
+	// On an account that has protection: nothing, and not the phone either.
+	w = holder(t, "phone")
+	w.phone("p0", "+14155550100")
+	w.want(Done, w.protect("phone"))
+	w.want(Done, w.addPhone("p1", "+14155550101"))
+	w.want(Done, w.sendPhone("p1"))
+	w.want(AlreadyOn, on(w, true, w.protect("phone")))
+	if w.state.VerifiedPhones() != 1 {
+		t.Error("half of it was done")
+	}
+	w.want(Accepted, w.verifyPhone("p1", true))
+
+	// Born so: it is complete, and there is no link.
+	w = newWorld(t)
+	w.policy.BornProtected = true
+	w.want(Done, w.create())
+	w.want(Done, w.addPhone("p1", "+14155550101"))
+	w.want(Done, w.sendPhone("p1"))
+	notices = len(w.notices)
+	w.want(Accepted, on(w, true, w.protectNew("mac", "", "")))
+	w.mode(TwoFactor, TwoFactorLevel)
+	if n := w.last(); len(w.state.Enrolment.Link) != 0 || n.Kind != NoticeProtectionOn || len(w.notices) != notices+3 {
+		t.Errorf("born so, it is told: %+v", w.notices[notices:])
+	}
 }
 
 func TestPhoneCodesOfAVerificationExpire(t *testing.T) {

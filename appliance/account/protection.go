@@ -118,6 +118,18 @@ func (q *Protect) validate(v *validation) {
 	}
 }
 
+func (q *Protect) fingerprint() uint64 {
+	return digest(q.Own, eight(q.Key), q.SignIn, q.Platform, q.SystemVersion)
+}
+
+// Protecting is what turns protection on in a command, by itself or with a phone's code; nil: nothing does.
+func (c *Command) Protecting() *Protect {
+	if c.VerifyPhone != nil {
+		return c.VerifyPhone.Protect
+	}
+	return c.Protect
+}
+
 func (q *Unprotect) validate(v *validation) {
 	v.check(len(q.Link) == 0 || len(q.Link) == LinkSize, "link", "must have 16 bytes")
 	v.check(len(q.Link) > 0 || !q.Matched, "matched", "there was nothing to match")
@@ -181,52 +193,92 @@ func (s *State) phoneVerifiedSince(t Time) bool {
 func protect(p Policy, s *State, c *Command) Decision {
 	q := c.Protect
 	n := next(s, c)
-	a := act{outcome: s.Protectable(p, q, c.Time), subject: q.Own, credential: q.Own}
+	a := act{outcome: s.Protectable(p, q, c.Time), subject: q.Own}
 	if a.outcome != Done {
-		a.credential = ""
 		return changed(n, c, a)
 	}
-	var enrolled Decision
+	on := turnOn(p, n, c, q)
+	switch on.outcome {
+	case Stale:
+		return stale
+	case Done:
+	default:
+		a.outcome = on.outcome
+		return changed(next(s, c), c, a)
+	}
+	a.credential, a.subject = on.device, on.device
+	d := changed(on.next, c, a)
+	if d.Entry != nil {
+		d.Entry.Detail = on.detail()
+	}
+	on.add(&d, c)
+	return d
+}
+
+// turned is protection turned on in a state that is being made.
+type turned struct {
+	outcome  Outcome // Done, Stale, or what is in the way of the new device
+	next     *State
+	request  *Protect
+	device   string   // on which it was turned on
+	enrolled Decision // of a new device; the zero Decision where there is none
+	keeps    bool
+}
+
+// turnOn turns protection on in the new state n, of which Protectable has said that it can be.
+func turnOn(p Policy, n *State, c *Command, q *Protect) turned {
+	on := turned{outcome: Done, next: n, request: q, device: q.Own}
 	if q.Register {
 		if q.Device == nil {
-			return stale // the node had not seen that nothing is in the way
+			return turned{outcome: Stale} // the node had not seen that nothing is in the way
 		}
 		inner := *c
-		inner.Protect, inner.Enrol, inner.Request = nil, &Enrol{Credential: *q.Device, Door: SealedDoor, MACs: 1}, RequestID{}
-		enrolled = enrol(p, n, &inner)
-		if enrolled.Result.Outcome != Done {
-			a.outcome, a.credential = enrolled.Result.Outcome, ""
-			return changed(next(s, c), c, a)
+		inner.Protect, inner.VerifyPhone, inner.Request = nil, nil, RequestID{}
+		inner.Enrol = &Enrol{Credential: *q.Device, Door: SealedDoor, MACs: 1}
+		refused := n.Refused
+		on.enrolled = enrol(p, n, &inner)
+		if on.outcome = on.enrolled.Result.Outcome; on.outcome != Done {
+			return on
 		}
-		n = enrolled.Next
-		n.Refused = s.Refused // the first entry counts them
-		a.credential, a.subject = q.Device.ID, q.Device.ID
-		enrolled.Entry.Coalesced = 0
+		on.next, on.device = on.enrolled.Next, q.Device.ID
+		on.next.Refused = refused // the act's first entry counts them
+		on.enrolled.Entry.Coalesced = 0
+		on.enrolled.Entry.MACs -= refused.MACs
+		on.next.attend(on.device, SignedIn)
 	}
-	n.Enrolment.Mode, n.Enrolment.Since = TwoFactor, n.Time
-	if !n.Enrolment.Born && !p.NoWayBack {
-		n.Enrolment.Link, n.Enrolment.Until = q.Link, n.Time+WayBack
+	e := &on.next.Enrolment
+	e.Mode, e.Since = TwoFactor, n.Time
+	if !e.Born && !p.NoWayBack {
+		e.Link, e.Until = q.Link, n.Time+WayBack
 	}
-	n.Enrolment.PriorDay = 0
-	keeps := len(n.Enrolment.Link) > 0 && len(q.Prior) > 0
-	if keeps {
-		n.Enrolment.PriorDay = q.PriorDay
+	e.PriorDay = 0
+	if on.keeps = len(e.Link) > 0 && len(q.Prior) > 0; on.keeps {
+		e.PriorDay = q.PriorDay
 	}
-	d := changed(n, c, a)
-	d.Keeps = keeps
-	if q.Checked && d.Entry != nil {
-		d.Entry.Detail = "the front-end asked its own questions"
+	return on
+}
+
+// detail is what the entry of turning it on says.
+func (on *turned) detail() string {
+	if on.request.Checked {
+		return "the front-end asked its own questions"
 	}
-	d.Also = append(d.Also, enrolled.Entries()...)
-	if len(n.Enrolment.Link) > 0 {
-		d.also(opMakeLink, PepperKey, a.credential)
+	return ""
+}
+
+// add adds what turning it on did besides the decision's first entry.
+func (on *turned) add(d *Decision, c *Command) {
+	d.Keeps = on.keeps
+	d.Also = append(d.Also, on.enrolled.Entries()...)
+	if len(on.next.Enrolment.Link) > 0 {
+		d.also(opMakeLink, PepperKey, on.device)
 		d.Also[len(d.Also)-1].Detail = ""
 	}
-	d.Notices = append(d.Notices, enrolled.Notices...)
+	d.Notices = append(d.Notices, on.enrolled.Notices...)
 	d.notify(c, Notice{
-		Kind: NoticeProtectionOn, Credential: a.credential, Devices: n.deciders(&SignIn{}), Link: n.Enrolment.Link, Expires: n.Enrolment.Until,
+		Kind: NoticeProtectionOn, Credential: on.device, Devices: on.next.deciders(&SignIn{}), Link: on.next.Enrolment.Link,
+		Expires: on.next.Enrolment.Until,
 	})
-	return d
 }
 
 // complete completes the protection of an account that was born protected: its first phone is verified. n is the new state.
@@ -316,6 +368,10 @@ func (c *Command) enrolmentOperation() string {
 		return opUpdateDevice
 	case c.Classify != nil:
 		return opClassify
+	case c.Presence != nil && c.Presence.SignedIn:
+		return opSignedIn
+	case c.Presence != nil:
+		return opSignedOut
 	}
 	return ""
 }
@@ -333,7 +389,7 @@ func (c *Command) enrolmentFingerprint() (operation uint8, fingerprint uint64) {
 	switch {
 	case c.Protect != nil:
 		q := c.Protect
-		return requestProtect, digest(q.Own, eight(q.Key), q.SignIn, q.Platform, q.SystemVersion)
+		return requestProtect, q.fingerprint()
 	case c.Unprotect != nil:
 		return requestUnprotect, c.Unprotect.Token
 	case c.Lose != nil:
@@ -343,6 +399,8 @@ func (c *Command) enrolmentFingerprint() (operation uint8, fingerprint uint64) {
 		return requestUpdateDevice, digest(q.Device, q.Name, q.SystemVersion)
 	case c.Classify != nil:
 		return requestClassify, digest(c.Classify.Class)
+	case c.Presence != nil:
+		return requestPresence, digest(c.Presence.Device, c.operation())
 	}
 	return 0, 0
 }
@@ -360,6 +418,8 @@ func enrolmentCommand(p Policy, s *State, c *Command) (Decision, bool) {
 		return updateDevice(s, c), true
 	case c.Classify != nil:
 		return classify(s, c), true
+	case c.Presence != nil:
+		return reportPresence(s, c), true
 	}
 	return Decision{}, false
 }

@@ -380,9 +380,15 @@ func TestProtectionModel(t *testing.T) {
 				(a.Mode != b.Mode || a.Since != b.Since || a.Until != b.Until || string(a.Link) != string(b.Link)) {
 				rt.Fatalf("%s changed protection", c.operation())
 			}
+			if q := c.Protecting(); q != nil && c.VerifyPhone != nil {
+				on := after.Enrolment.Mode == TwoFactor && before.Enrolment.Mode != TwoFactor
+				if verified := after.VerifiedPhones() > before.VerifiedPhones(); verified != on || len(after.Credentials) > len(before.Credentials) && !on {
+					rt.Fatalf("verified: %v, turned on: %v", verified, on)
+				}
+			}
 			switch {
 			case before.Enrolment.Mode != TwoFactor && after.Enrolment.Mode == TwoFactor:
-				if c.Protect == nil && !(born && c.VerifyPhone != nil) {
+				if c.Protecting() == nil && !(born && c.VerifyPhone != nil) {
 					rt.Fatalf("%s turned protection on", c.operation())
 				}
 				since, noWayBack = committed, w.policy.NoWayBack
@@ -418,7 +424,15 @@ func TestProtectionModel(t *testing.T) {
 			"lose":           func(rt *rapid.T) { deliver(w.lose(device(rt), rapid.Bool().Draw(rt, "erased"))) },
 			"protect":        func(rt *rapid.T) { deliver(w.protect(device(rt))) },
 			"protect anew":   func(rt *rapid.T) { deliver(w.protectNew(device(rt), "", "")) },
-			"undo":           func(rt *rapid.T) { deliver(w.undo(rapid.Bool().Draw(rt, "right"))) },
+			"verify and protect": func(rt *rapid.T) {
+				c := w.verifyPhone(phone(rt), rapid.Bool().Draw(rt, "right"))
+				c.VerifyPhone.Protect = w.protectNew(device(rt), "", "").Protect
+				if rapid.Bool().Draw(rt, "own") {
+					c.VerifyPhone.Protect = w.protect(device(rt)).Protect
+				}
+				deliver(c)
+			},
+			"undo": func(rt *rapid.T) { deliver(w.undo(rapid.Bool().Draw(rt, "right"))) },
 			"undo by a lie": func(rt *rapid.T) {
 				c := w.undo(true)
 				c.Unprotect.Link, c.Unprotect.Matched = []byte("0123456789abcdef"), true

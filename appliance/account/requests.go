@@ -168,6 +168,9 @@ func (c *Command) signInFingerprint() (operation uint8, fingerprint uint64) {
 	case c.Begin != nil:
 		return requestBegin, c.Begin.fingerprint()
 	case c.Decide != nil:
+		if r := c.Decide.Reason; r != NoReason {
+			return requestDecide, digest(c.Decide.SignIn, c.Decide.Device, c.operation(), r.String())
+		}
 		return requestDecide, digest(c.Decide.SignIn, c.Decide.Device, c.operation())
 	case c.Fetch != nil:
 		return requestFetch, digest(c.Fetch.SignIn, c.Fetch.Device)
@@ -185,6 +188,9 @@ func (c *Command) signInFingerprint() (operation uint8, fingerprint uint64) {
 	case c.SendPhone != nil:
 		return requestSendPhone, digest(c.SendPhone.Phone)
 	case c.VerifyPhone != nil:
+		if q := c.VerifyPhone.Protect; q != nil {
+			return requestVerifyPhone, digest(c.VerifyPhone.Phone, eight(q.fingerprint()))
+		}
 		return requestVerifyPhone, digest(c.VerifyPhone.Phone)
 	}
 	return c.enrolmentFingerprint()

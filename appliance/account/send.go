@@ -23,6 +23,9 @@ type Channels struct {
 	RepeatAt Time   `cbor:"4,keyasint,omitempty"`
 	// RepeatEntry is the index of the entry that says so.
 	RepeatEntry int64 `cbor:"5,keyasint,omitempty"`
+	// Denied are when the last QuietAfter sign-ins were denied, oldest first. The sign-ins themselves make room for others,
+	// and whoever goes on beginning them must not have the devices asked again for that.
+	Denied []Time `cbor:"6,keyasint,omitempty"`
 }
 
 // Sent is one code that was sent to a number.
@@ -33,8 +36,28 @@ type Sent struct {
 
 func (c *Channels) validate(v *validation) {
 	v.check(len(c.Sent) <= MaxSendsPerAccount, "sent", "too many")
+	v.check(len(c.Denied) <= QuietAfter, "denied", "too many")
 	v.check(c.RepeatEntry >= 0, "repeat", "has a negative entry")
 	v.check(len(c.Repeat) == 0 || len(c.Repeat) == RepeatSize, "repeat", "must have 16 bytes")
+}
+
+// deny remembers that a sign-in is denied now. c is the new state's.
+func (c *Channels) deny(now Time) {
+	kept := c.Denied
+	if len(kept) == QuietAfter {
+		kept = kept[1:]
+	}
+	c.Denied = append(slices.Clone(kept), now)
+}
+
+// undeny forgets a denial that was a mistake. The one that it pushed out stays forgotten. c is the new state's.
+func (c *Channels) undeny(at Time) {
+	if i := slices.Index(c.Denied, at); i >= 0 {
+		c.Denied = slices.Delete(slices.Clone(c.Denied), i, i+1)
+		if len(c.Denied) == 0 {
+			c.Denied = nil
+		}
+	}
 }
 
 // note remembers that a code is sent now, or says when one may be. s is the new state.

@@ -26,6 +26,8 @@ type SignIn struct {
 	Sends uint8      `cbor:"13,keyasint,omitempty"` // codes sent by text or voice
 	// Quiet says that the devices were not told of it, because of too many that were denied.
 	Quiet bool `cbor:"14,keyasint,omitempty"`
+	// Reason is why it was denied, where the person said so.
+	Reason DenyReason `cbor:"20,keyasint,omitempty"`
 }
 
 // Purpose is what a sign-in is for.
@@ -173,6 +175,7 @@ func (x *SignIn) validate(v *validation) {
 	v.check(len(x.Nonce) == NonceSize, "nonce", "must have 16 bytes")
 	v.check(x.Purpose > InvalidPurpose && int(x.Purpose) < len(purposeNames), "purpose", "not known")
 	v.check(x.End <= Cancelled, "end", "not known")
+	v.check(int(x.Reason) < len(denyReasons) && (x.Reason == NoReason || x.End == Denied), "reason", "not known, or of another end")
 	v.check((x.End == InvalidEnd) == (x.Ended == 0), "end", "has no time, or a time and no end")
 	v.text("by", x.By, 0, MaxChannel)
 	v.text("own", x.Own, 0, MaxID)

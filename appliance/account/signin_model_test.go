@@ -21,6 +21,9 @@ func TestSignInModel(t *testing.T) {
 		ever := false                    // a phone was verified
 		var sends []Time
 		var late []*Command
+		denials, mistaken := map[string]Time{}, map[string]bool{} // of sign-ins; those of which it is said so, then or after
+		harassed := 0
+		corrected := false // it was said after
 		signIns := []string{"s0", "s1", "s2", "s3"}
 		devices := []string{"phone", "tablet", "watch"}
 		phones := map[string]string{"p0": "+14155550100", "p1": "+14155550101", "p2": "+14155550102"}
@@ -55,6 +58,28 @@ func TestSignInModel(t *testing.T) {
 			}
 			if s.RetryAt == 0 && s.Charge > Budget {
 				rt.Fatalf("%d units were free", s.Charge)
+			}
+			if c.Decide != nil && r.Outcome == Done {
+				x := s.SignIn(c.Decide.SignIn)
+				key := fmt.Sprint(x.ID, x.Begun)
+				if _, known := denials[key]; known && x.Reason == ByMistake && !mistaken[key] {
+					corrected = true
+				}
+				if x.End == Denied {
+					denials[key], mistaken[key] = x.Ended, x.Reason == ByMistake
+				}
+			}
+			if c.Begin != nil && r.Outcome == Done {
+				recent := 0
+				for key, at := range denials {
+					if !mistaken[key] && s.Time-at < QuietFor {
+						recent++
+					}
+				}
+				quiet := s.SignIn(r.Credential).Quiet
+				if quiet && recent < QuietAfter || !quiet && recent >= QuietAfter && !corrected {
+					rt.Fatalf("after %d denials within the hour a sign-in is quiet: %v", recent, quiet)
+				}
 			}
 			ever = ever || s.VerifiedPhones() > 0
 			if ever && s.VerifiedPhones() == 0 {
@@ -154,6 +179,26 @@ func TestSignInModel(t *testing.T) {
 			},
 			"decide": func(rt *rapid.T) {
 				deliver(w.decide(signIn(rt), anyDevice(rt), rapid.IntRange(0, 3).Draw(rt, "allow") > 0))
+			},
+			"deny": func(rt *rapid.T) {
+				id, device := signIn(rt), anyDevice(rt)
+				if w.state.SignIn(id) != nil && w.keys[device] != nil {
+					deliver(w.deny(id, device, DenyReason(rapid.IntRange(0, 2).Draw(rt, "reason"))))
+				}
+			},
+			"harass": func(rt *rapid.T) {
+				device := anyDevice(rt)
+				for range rapid.IntRange(1, 8).Draw(rt, "times") {
+					harassed++
+					c := w.begin(fmt.Sprintf("h%d", harassed))
+					deliver(c)
+					if w.state.SignIn(c.Begin.SignIn) != nil && w.keys[device] != nil && rapid.Bool().Draw(rt, "denied") {
+						deliver(w.deny(c.Begin.SignIn, device, DenyReason(rapid.IntRange(0, 2).Draw(rt, "reason"))))
+					} else {
+						deliver(w.cancel(c.Begin.SignIn))
+					}
+					w.now += rapid.SampledFrom([]Time{second, minute, 10 * minute}).Draw(rt, "time")
+				}
 			},
 			"forge": func(rt *rapid.T) {
 				c := w.decide(signIn(rt), anyDevice(rt), true)

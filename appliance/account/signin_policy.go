@@ -16,6 +16,8 @@ type SignInPolicy struct {
 	CooldownSeconds uint16 `cbor:"15,keyasint,omitempty" json:"send_cooldown_seconds,omitempty"` // between two codes to one number
 	// StepUpMinutes is how long ago a second factor may have been proved when phones are changed; 0: none is asked for.
 	StepUpMinutes uint16 `cbor:"16,keyasint,omitempty" json:"step_up_minutes,omitempty"`
+	// TellPhones has the numbers of an account told by text message when one of them is removed.
+	TellPhones bool `cbor:"17,keyasint,omitempty" json:"tell_phones,omitempty"`
 }
 
 func (p SignInPolicy) validate() error {

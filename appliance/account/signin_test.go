@@ -151,6 +151,52 @@ func TestPromptsEndAfterThreeDenials(t *testing.T) {
 	}
 }
 
+// TestPromptsStayEnded: P68: whoever knows the password can't have the devices asked again within the hour by beginning
+// sign-ins until those that were denied are forgotten, nor by their owner's good one. Mistakes don't count.
+func TestPromptsStayEnded(t *testing.T) {
+	w := holder(t, "phone")
+	deny := func(id string, r DenyReason) {
+		t.Helper()
+		w.want(Done, w.begin(id))
+		if len(w.last().Devices) != 1 {
+			t.Fatalf("%s is quiet", id)
+		}
+		w.want(Done, w.deny(id, "phone", r))
+		w.now += minute
+	}
+	deny("m1", ByMistake)
+	since := w.now
+	deny("d1", NotMe)
+	deny("m2", ByMistake)
+	deny("d2", NotMe)
+	w.want(Done, w.begin("m3")) // of which it is said after that it was one
+	w.want(Done, w.decide("m3", "phone", false))
+	w.want(Done, w.deny("m3", "phone", ByMistake))
+	deny("d3", NotMe)
+	for n := 0; w.now < since+hour; n++ {
+		id := fmt.Sprintf("q%d", n)
+		w.want(Done, w.begin(id))
+		if len(w.last().Devices) != 0 || !w.state.SignIn(id).Quiet {
+			t.Fatalf("after %d min: the devices are told of %s", (w.now-since)/minute, id)
+		}
+		if n%2 == 0 {
+			w.want(Done, w.cancel(id))
+		} else {
+			c := w.enter(id)
+			c.Enter.Matches = []Match{w.current("phone")}
+			w.want(Accepted, c)
+		}
+		w.now += 2 * minute
+	}
+	if w.state.signIn("d1") >= 0 {
+		t.Error("the list of sign-ins was never full: this shows nothing")
+	}
+	w.want(Done, w.begin("later"))
+	if len(w.last().Devices) != 1 {
+		t.Error("it is quiet for ever")
+	}
+}
+
 // TestPhantomSignIn: a name that is no account goes the whole way as an account with one device and one phone does.
 func TestPhantomSignIn(t *testing.T) {
 	real, nobody := holder(t, "phone"), newWorld(t)

@@ -58,6 +58,14 @@ func (w *world) decide(signIn, device string, allow bool) *Command {
 	return c
 }
 
+// deny is a Don't Allow with a reason.
+func (w *world) deny(signIn, device string, r DenyReason) *Command {
+	c := w.decide(signIn, device, false)
+	c.Decide.Reason = r
+	c.Decide.Signature = w.sign(device, DecisionMessage("acme", "ann", w.state.SignIn(signIn), c.Decide))
+	return c
+}
+
 func (w *world) fetch(signIn, device string) *Command {
 	c := w.command()
 	c.Fetch = &Fetch{SignIn: signIn, Device: device, Time: w.now, Signature: []byte("none")}

@@ -84,6 +84,8 @@ type Credential struct {
 	Drift int32 `cbor:"20,keyasint,omitempty"`
 	// Counter is the next that is expected; HOTP only.
 	Counter otp.Step `cbor:"21,keyasint,omitempty"`
+	// Presence is whether the device is signed in; devices only.
+	Presence Presence `cbor:"22,keyasint,omitzero"`
 }
 
 func (c *Credential) validate(v *validation) {
@@ -105,6 +107,7 @@ func (c *Credential) validate(v *validation) {
 	v.text("label", c.Label, 0, MaxText)
 	v.check(c.Counter == 0 || c.Params.Mode == otp.HOTP && c.Counter > 0 && c.Counter <= MaxCounter,
 		"counter", "out of bounds")
+	c.Presence.validate(v)
 }
 
 // Find returns the credential with that id, or nil. The result must not be written to.

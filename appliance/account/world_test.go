@@ -98,7 +98,7 @@ func (w *world) apply(c *Command) Result {
 	}
 	used := decoded.Verify != nil && decoded.Verify.MACs > 0 || decoded.Resync != nil && decoded.Resync.MACs > 0 ||
 		decoded.Enter != nil && decoded.Enter.MACs > 0 || decoded.VerifyPhone != nil && decoded.VerifyPhone.MACs > 0
-	switch silent := first.Result.Outcome == Stale || first.Result.Replayed; {
+	switch silent := first.Result.Outcome == Stale || first.Result.Replayed || decoded.Presence != nil && first.Entry == nil; {
 	case first.Result.Outcome == Locked && first.Entry == nil:
 		w.coalesced++
 		known := first.Result.Entry >= 0 && first.Result.Entry < index

@@ -122,11 +122,22 @@ func lockedText(locked bool, retryAt time.Time) string {
 }
 
 func credentialTable(w io.Writer, all []wire.Credential) {
-	fmt.Fprintln(w, "ID\tKIND\tNAME\tMODEL\tCODES\tADDED\tLAST USED")
+	fmt.Fprintln(w, "ID\tKIND\tNAME\tMODEL\tCODES\tADDED\tLAST USED\tSIGNED IN\tLAST SEEN")
 	for _, c := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, or(c.Name, "-"), or(c.Model, "-"), paramsText(c.Params),
-			moment(c.Added), moment(c.LastUsed))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, or(c.Name, "-"), or(c.Model, "-"), paramsText(c.Params),
+			moment(c.Added), moment(c.LastUsed), signedInText(c.SignedIn), moment(c.LastSeen))
 	}
+}
+
+// signedInText tells what isn't known from what is not so.
+func signedInText(in *bool) string {
+	switch {
+	case in == nil:
+		return "-"
+	case *in:
+		return "yes"
+	}
+	return "no"
 }
 
 func paramsText(p wire.Params) string {

@@ -60,6 +60,7 @@ again with =false.`,
 				"tell-spent":   {&next.TellSpent, &p.TellSpent},
 
 				"allow-app-passwords": {&next.AllowAppPasswords, &p.AllowAppPasswords},
+				"tell-phones":         {&next.TellPhones, &p.TellPhones},
 			} {
 				if given(name) {
 					*to[0] = *to[1]
@@ -76,6 +77,7 @@ again with =false.`,
 	c.Flags().BoolVar(&p.AllowImport, "allow-import", false, "existing seeds may be imported")
 	c.Flags().BoolVar(&p.TellSpent, "tell-spent", false, "front-ends are told that a right code was used before")
 	c.Flags().BoolVar(&p.AllowAppPasswords, "allow-app-passwords", false, "app passwords may be made, and open their services")
+	c.Flags().BoolVar(&p.TellPhones, "tell-phones", false, "when a number is removed, all numbers of the account are told by a text")
 	signInPolicyFlags(c, &p)
 	return c
 }
@@ -111,7 +113,7 @@ func setSignInPolicy(given func(string) bool, next *wire.Policy, p wire.Policy) 
 func (t *terminal) printPolicy(p wire.Policy) error {
 	return t.print(p, func(w io.Writer) {
 		fmt.Fprintf(w, "allow-reveal\t%v\nallow-import\t%v\ntell-spent\t%v\n", p.AllowReveal, p.AllowImport, p.TellSpent)
-		fmt.Fprintf(w, "allow-app-passwords\t%v\n", p.AllowAppPasswords)
+		fmt.Fprintf(w, "allow-app-passwords\t%v\ntell-phones\t%v\n", p.AllowAppPasswords, p.TellPhones)
 		fmt.Fprintf(w, "born-protected\t%v\nno-way-back\t%v\nlisted-only\t%v\n", p.BornProtected, p.NoWayBack, p.ListedOnly)
 		for _, x := range p.Platforms {
 			fmt.Fprintf(w, "platform\t%s\t%s\n", x.Name, or(x.Minimum, "every version"))

@@ -117,6 +117,11 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	r.do(t, 1, http.MethodPost, "/v1/accounts/"+name+"/authenticators/"+phone.id+"/resynchronisations",
 		map[string]string{"first": later[0], "second": later[1]}, nil)
 	act("resynchronise", phone.id, "", "accepted")
+	for _, in := range []bool{true, false} {
+		r.do(t, 0, http.MethodPut, "/v1/accounts/"+name+"/devices/"+phone.id+"/presence", wire.PresenceReport{SignedIn: in}, nil)
+	}
+	act("report-device-signed-in", "", phone.id, "done")
+	act("report-device-signed-out", "", phone.id, "done")
 	r.do(t, 2, http.MethodDelete, "/v1/accounts/"+name+"/devices/"+phone.id, nil, nil)
 	act("remove-credential", phone.id, "", "done")
 	r.do(t, 0, http.MethodDelete, "/v1/accounts/"+name, nil, nil)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,6 +49,64 @@ func TestS3_DontAllowIsFinal(t *testing.T) {
 	r.powerOn(t, leader)
 	r.ready(t)
 	dead("after the leader came back", r.nodes()...)
+}
+
+// TestS3_NotMe: P68: Don't Allow with a signed reason ends the sign-in and alerts the front-end by a notice of its own; after
+// three the devices are left in peace on every node, however many sign-ins are begun then.
+func TestS3_NotMe(t *testing.T) {
+	r := power(t)
+	o := withOutside(t, r)
+	account, p := r.person(t)
+	second := r.phone(t, account)
+	deny := func(by phone, s wire.SignIn, reason string) wire.DecisionRequest {
+		d, err := by.key.Deny(by.about(s), reason, time.Now())
+		check(t, err)
+		return wire.DecisionRequest{Device: by.signIn.Device, Decision: "deny", Reason: d.Reason, TimeMS: d.TimeMS, Signature: d.Signature}
+	}
+	s := r.begin(t, 0, account)
+	code := p.read(t, s, r.decide(t, 1, account, s, p.decision(t, s, true)).Code)
+	forged := second.decision(t, s, false)
+	forged.Reason = "not_me"
+	taken := deny(second, s, "not_me")
+	taken.Reason = "mistake"
+	for node := range r.nodes() {
+		for what, q := range map[string]wire.DecisionRequest{"given": forged, "changed": taken} {
+			if status := r.status(t, node, http.MethodPost, signInPath(account, s, "decisions"), q); status != http.StatusForbidden {
+				t.Errorf("node %d: a reason that the front-end has %s is answered %d", node, what, status)
+			}
+		}
+	}
+	if d := r.decide(t, 2, account, s, deny(second, s, "not_me")); d.SignIn.State != "denied" || d.SignIn.Reason != "not_me" {
+		t.Fatalf("denied: %+v", d)
+	}
+	alert := o.frontend.awaitType(t, account, wire.NoticeNotMe)
+	if alert.data.SignIn != s.ID || alert.data.Reason != "not_me" || alert.data.Credential != second.signIn.Device || alert.data.Place == nil ||
+		!slices.Equal(alert.data.Devices, []string{p.signIn.Device, second.signIn.Device}) {
+		t.Errorf("the alert is %+v", alert.data)
+	}
+	for node := range r.nodes() {
+		if e := r.enter(t, node, account, s, code); e.Outcome != wire.Ended {
+			t.Errorf("node %d: its code after: %+v", node, e)
+		}
+	}
+
+	// The second one is asked why after it said no; the third says nothing.
+	s = r.begin(t, 1, account)
+	r.decide(t, 2, account, s, p.decision(t, s, false))
+	if d := r.decide(t, 0, account, s, deny(p, s, "not_me")); d.SignIn.Reason != "not_me" {
+		t.Errorf("asked after: %+v", d)
+	}
+	o.frontend.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeNotMe && g.data.SignIn == s.ID })
+	s = r.begin(t, 2, account)
+	r.decide(t, 0, account, s, p.decision(t, s, false))
+	for n := range 9 {
+		x := r.begin(t, n%3, account)
+		told := o.frontend.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeBegun && g.data.SignIn == x.ID })
+		if len(told.data.Devices) != 0 {
+			t.Fatalf("%d sign-ins after three denials the devices are asked again", n+1)
+		}
+		r.do(t, (n+1)%3, http.MethodDelete, signInPath(account, x), nil, nil)
+	}
 }
 
 // TestS3_DecisionsAreTheDevices: a front-end can't decide for a device, and no decision counts twice or elsewhere.

@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	kit "strongroom.internal/api/device"
 	"strongroom.internal/api/wire"
 )
 
@@ -74,6 +76,144 @@ func TestE5_Phones(t *testing.T) {
 		if status := r.status(t, node, http.MethodDelete, path+"/"+hers.ID, nil); status != http.StatusConflict {
 			t.Errorf("node %d: removing the last one is answered %d", node, status)
 		}
+	}
+}
+
+// TestE5_TheCodeTurnsItOn: P23: entering the code verifies the number and turns protection on in one step, or does neither;
+// who repeats the request, on whichever node, gets the same answer.
+func TestE5_TheCodeTurnsItOn(t *testing.T) {
+	r := power(t)
+	o := withOutside(t, r)
+	account := r.account(t)
+	path := "/v1/accounts/" + account + "/phones"
+	var mine wire.Phone
+	r.do(t, 0, http.MethodPost, path, map[string]string{"number": "+14155550101"}, &mine)
+	r.do(t, 1, http.MethodPost, path+"/"+mine.ID+"/codes", wire.SendPhoneCodeRequest{Channel: "text"}, nil)
+	code := codeOf(t, o.gateway.await(t, account, func(g received) bool { return g.job.Phone == mine.ID }).job)
+	k, err := kit.NewKey()
+	check(t, err)
+	type answer struct {
+		wire.PhoneVerification
+		Protection *struct {
+			Protection wire.Protection
+			NewDevice  *wire.EnrolledDevice `json:"new_device"`
+			LinkToken  string               `json:"link_token"`
+		} `json:"protection"`
+	}
+	verify := func(node int, key, code, system string) (a answer, status int) {
+		t.Helper()
+		status, err := r.call(t.Context(), node, http.MethodPost, path+"/"+mine.ID+"/verifications", key, map[string]any{
+			"code": code, "protection": map[string]any{
+				"new_device": wire.DeviceRequest{PublicKey: k.Public(), Name: "iPhone", Platform: "iOS", SystemVersion: system},
+			},
+		}, &a)
+		if status == 0 {
+			t.Fatal(err)
+		}
+		return a, status
+	}
+	neither := func(when string) {
+		t.Helper()
+		for node := range r.nodes() {
+			var phones wire.Phones
+			var devices wire.Credentials
+			r.do(t, node, http.MethodGet, path, nil, &phones)
+			r.do(t, node, http.MethodGet, "/v1/accounts/"+account+"/devices", nil, &devices)
+			if p := r.protection(t, node, account); p.Mode != wire.ProtectionOff || !phones.Phones[0].Verified.IsZero() || len(devices.Credentials) != 0 {
+				t.Errorf("%s, node %d has half of it: %+v %+v %+v", when, node, p, phones, devices)
+			}
+		}
+	}
+	if a, _ := verify(0, "", otherThan(code), "9.1"); a.Outcome != wire.Wrong || a.Protection != nil {
+		t.Errorf("a wrong code: %+v", a)
+	}
+	neither("after a wrong code")
+	withPolicy(t, r, map[string]any{"platforms": example})
+	if _, status := verify(1, "", code, "8.4"); status != http.StatusForbidden {
+		t.Errorf("a system that is too old is answered %d", status)
+	}
+	neither("with a system that is too old")
+
+	a, status := verify(2, "on", code, "9.1")
+	if status != http.StatusOK || a.Outcome != wire.Accepted || a.Protection == nil || a.Protection.NewDevice == nil || len(a.Protection.LinkToken) != 32 ||
+		a.Protection.Protection.Mode != wire.ProtectionOn || a.Protection.Protection.Assurance != wire.AssuranceTwoFactor {
+		t.Fatalf("the code: %d %+v", status, a)
+	}
+	p := hold(t, k, *a.Protection.NewDevice)
+	if told := o.frontend.awaitType(t, account, wire.NoticeProtectionOn); told.data.LinkToken != a.Protection.LinkToken {
+		t.Errorf("told: %+v", told.data)
+	}
+	var kinds []string
+	for _, g := range o.frontend.of(account) {
+		kinds = append(kinds, g.notice.Type)
+	}
+	if !slices.Equal(kinds, []string{wire.NoticePhoneAdded, wire.NoticeDeviceAdded, wire.NoticeProtectionOn}) {
+		t.Errorf("told: %q", kinds)
+	}
+	for node := range r.nodes() {
+		if again, _ := verify(node, "on", code, "9.1"); !again.Replayed || again.Protection == nil || again.Protection.LinkToken != a.Protection.LinkToken ||
+			again.Protection.NewDevice.Device.ID != p.signIn.Device {
+			t.Errorf("node %d answers the repeated request with %+v", node, again)
+		}
+		if _, status := verify(node, "", code, "9.1"); status != http.StatusConflict {
+			t.Errorf("node %d: the code's second use is answered %d", node, status)
+		}
+	}
+	shown, _ := p.seed.Code(time.Now())
+	if v := r.verify(t, 1, account, shown, ""); v.Outcome != wire.Accepted || v.Assurance != wire.AssuranceTwoFactor {
+		t.Errorf("the device's code: %+v", v)
+	}
+	r.do(t, 0, http.MethodPost, protectionPath(account, "undo"), map[string]string{"token": a.Protection.LinkToken}, nil)
+}
+
+// TestE5_ARemovedNumberIsTold: P36: the devices by the front-end, and every verified number by a text, the removed one too; in
+// no log entry is a number.
+func TestE5_ARemovedNumberIsTold(t *testing.T) {
+	r := power(t)
+	o := withOutside(t, r)
+	account, p := r.person(t)
+	mine := r.trustPhone(t, o, account, "+14155550141")
+	hers := r.trustPhone(t, o, account, "+14155550142")
+	before := r.head(t)
+	messages := func() (to []string) {
+		for _, g := range o.gateway.of(account) {
+			if g.notice.Type == wire.NoticeMessage {
+				to = append(to, g.job.To)
+			}
+		}
+		return to
+	}
+	withPolicy(t, r, map[string]any{"tell_phones": true})
+	r.do(t, 1, http.MethodDelete, "/v1/accounts/"+account+"/phones/"+hers.ID, nil, nil)
+	told := o.frontend.awaitType(t, account, wire.NoticePhoneRemoved)
+	if told.data.Phone != hers.ID || told.data.Masked != "•••• •• 42" || !slices.Equal(told.data.Devices, []string{p.signIn.Device}) {
+		t.Errorf("the front-end is told %+v", told.data)
+	}
+	left := o.gateway.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeMessage && g.job.Phone == mine.ID }).job
+	gone := o.gateway.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeMessage && g.job.Phone == hers.ID }).job
+	if left.To != "+14155550141" || !strings.Contains(left.Text, "•••• •• 42") || left.Digits != "" || left.Channel != "text" {
+		t.Errorf("the number that remains is told %+v", left)
+	}
+	if gone.To != "+14155550142" || !strings.Contains(gone.Text, "no more codes") || strings.Contains(gone.Text, account) {
+		t.Errorf("the removed number is told %+v", gone)
+	}
+	if to := messages(); len(to) != 2 {
+		t.Errorf("told are %q", to)
+	}
+	h := r.since(t, before)
+	removed := 0
+	for i, e := range h.entries {
+		if e.Operation == "remove-phone" && e.Subject == hers.ID {
+			removed++
+		}
+		for _, number := range []string{"4155550141", "4155550142"} {
+			if strings.Contains(string(h.raw[i]), number) {
+				t.Errorf("a number is in %s", h.raw[i])
+			}
+		}
+	}
+	if removed != 1 {
+		t.Errorf("%d entries are of the removal", removed)
 	}
 }
 
