@@ -31,6 +31,12 @@ type tab struct {
 // visitor opens a browser without cookies, at the start, and has a person made. It returns its first tab and the password.
 func (r *rig) visitor(t *testing.T) (first tab, password string) {
 	t.Helper()
+	return r.visitorWith(t, "#start")
+}
+
+// visitorWith is a visitor whose person is made by that button.
+func (r *rig) visitorWith(t *testing.T, start string) (first tab, password string) {
+	t.Helper()
 	var jar cdp.BrowserContextID
 	// Each visitor has cookies of their own.
 	err := chromedp.Run(r.browser, chromedp.ActionFunc(func(ctx context.Context) (err error) {
@@ -49,7 +55,7 @@ func (r *rig) visitor(t *testing.T) (first tab, password string) {
 	first.ctx = first.newWindow()
 	first.watch()
 	first.open("")
-	first.click("#start")
+	first.click(start)
 	password = first.text("#password")
 	return first, password
 }
