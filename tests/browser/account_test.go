@@ -9,7 +9,7 @@ import (
 func TestTurningOn(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitorWith(t, "#start-plain")
-	phone, mac, messages := stage.another("phone"), stage.another("mac"), stage.another("messages")
+	phone, mac, messages := stage.at("phone"), stage.another("mac"), stage.another("messages")
 	signIn := func() {
 		t.Helper()
 		mac.fill("#password", password)
@@ -68,14 +68,13 @@ func TestTurningOn(t *testing.T) {
 func TestAppPasswords(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone/settings"), stage.another("mac")
+	phone, mac := stage.at("phone/settings"), stage.another("mac")
 	mac.fill("#password", password)
 	mac.send("#continue")
 	mac.see("h1", "Two-factor")
 	enter(mac, phone.attribute(".digits", "data-code"))
 	mac.see("#trust", "This Mac is trusted")
-	mail := phone
-	mail.open("legacy")
+	mail := phone.at("legacy")
 	connect := func(with string) {
 		t.Helper()
 		mail.fill("#password", with)

@@ -28,7 +28,7 @@ func (b tab) focus(selector string) {
 func TestKeyboardOnly(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone"), stage.another("mac")
+	phone, mac := stage.at("phone"), stage.another("mac")
 	mac.focus("#password")
 	mac.key(password + kb.Enter)
 	mac.see("h1", "Two-factor")

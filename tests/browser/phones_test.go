@@ -16,7 +16,7 @@ func click(selector string) chromedp.Action {
 func TestTextAndCall(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac, messages := stage.another("phone"), stage.another("mac"), stage.another("messages")
+	phone, mac, messages := stage.at("phone"), stage.another("mac"), stage.another("messages")
 	begin(phone, mac, password)
 	mac.click("#help")
 	mac.see("fieldset", "•••• ••")
@@ -122,7 +122,7 @@ func TestRemovedPhone(t *testing.T) {
 func TestSettingsCode(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone/settings"), stage.another("mac")
+	phone, mac := stage.at("phone/settings"), stage.another("mac")
 	mac.fill("#password", password)
 	mac.send("#continue")
 	mac.see("h1", "Two-factor")
@@ -141,12 +141,13 @@ func TestSettingsCode(t *testing.T) {
 func TestOlderSoftware(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone/settings"), stage.another("legacy")
+	phone, mac := stage.at("phone/settings"), stage.another("legacy")
 	mac.fill("#password", password+phone.attribute(".digits", "data-code"))
 	mac.send("button.main")
 	mac.see(".said", "Mail is connected")
 	mac.shoot("mail", light)
 
+	stage.open("")
 	stage.send("#old-mac")
 	mac.open("mac")
 	phone.open("phone")

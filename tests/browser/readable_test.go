@@ -53,7 +53,7 @@ func (b tab) readable(page string) {
 func TestReadable(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone"), stage.another("mac")
+	phone, mac := stage.at("phone"), stage.another("mac")
 	pages := func() {
 		t.Helper()
 		for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy"} {
@@ -76,7 +76,7 @@ func TestReadable(t *testing.T) {
 func TestWithoutJavaScript(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone"), stage.another("mac")
+	phone, mac := stage.at("phone"), stage.another("mac")
 	for _, b := range []tab{phone, mac} {
 		b.do("turning scripts off", emulation.SetScriptExecutionDisabled(true))
 	}
@@ -93,4 +93,10 @@ func TestWithoutJavaScript(t *testing.T) {
 	held := mac.attribute("button[data-held]", "id")
 	mac.send(fmt.Sprintf(`button[id="%s"]`, held))
 	mac.see(".said", "was removed")
+	mac.click("#new-app-password summary")
+	mac.fill("#app-label", "Mail")
+	mac.send("#make-app-password")
+	mac.see("h1", "Your app password")
+	mac.send("#done")
+	mac.see("#app-passwords", "Mail")
 }
