@@ -26,7 +26,7 @@ func ExampleClient_Verify() {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority)
 	c, err := client.New(client.Config{
-		Nodes: []string{"n1.example:8443", "n2.example:8443", "n3.example:8443"},
+		Nodes: []string{"n1.example:7300", "n2.example:7300", "n3.example:7300"},
 		TLS:   &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots},
 	})
 	if err != nil {

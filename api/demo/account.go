@@ -3,39 +3,61 @@ package demo
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // panel is a part of the account page: one file panel_<name>.go, and one template panel-<name>.html that defines
 // "panel-<name>".
 type panel struct {
-	Name string
+	Name  string
+	Title string
 	// load reads what the template shows.
 	load func(ctx context.Context, s *Site, h *home) (any, error)
 	// actions are what its forms do: they post to /account/<name>/<action>. What they return is said to the person.
 	actions map[string]action
 }
 
-type action func(ctx context.Context, s *Site, h *home, form func(string) string) (said string, err error)
+type action func(ctx context.Context, s *Site, h *home, form func(string) string) (said saying, err error)
 
 // panels in their order on the page.
-var panels = []panel{devicesPanel, phonesPanel, noticesPanel}
+var panels = []panel{protectionPanel, devicesPanel, phonesPanel, appPasswordsPanel, noticesPanel}
 
 // shownPanel is a panel with what it shows, or why it can't.
 type shownPanel struct {
-	Name    string
-	Data    any
-	Trouble string
+	Name, Title string
+	Data        any
+	Trouble     string
+}
+
+// signedIn leads who is not signed in to where they can.
+func (s *Site) signedIn(w http.ResponseWriter, r *http.Request, h *home) (x session, ok bool) {
+	x = s.sessions.get(r)
+	if ok = x.in && x.account == h.person.Account; !ok {
+		back(w, r, "/mac")
+	}
+	return x, ok
+}
+
+// freshFor is how long a second factor counts as just shown.
+const freshFor = 10 * time.Minute
+
+// fresh says whether who is signed in has just shown a second factor: a code, or the key of a trusted Mac, which is asked
+// for its signature now.
+func (s *Site) fresh(ctx context.Context, h *home, x session) (bool, error) {
+	if !x.proved.IsZero() && time.Since(x.proved) < freshFor {
+		return true, nil
+	}
+	mac, _ := h.theMac()
+	return s.trusts(ctx, x.account, mac)
 }
 
 func (s *Site) accountPage(w http.ResponseWriter, r *http.Request, h *home) {
-	x := s.sessions.get(r)
-	if !x.in || x.account != h.person.Account {
-		back(w, r, "/mac")
+	if _, ok := s.signedIn(w, r, h); !ok {
 		return
 	}
 	var list []shownPanel
 	for _, p := range panels {
-		shown := shownPanel{Name: p.Name}
+		shown := shownPanel{Name: p.Name, Title: p.Title}
 		var err error
 		if shown.Data, err = p.load(r.Context(), s, h); err != nil {
 			shown.Trouble = s.explain("reading the "+p.Name+" of an account", err)
@@ -49,9 +71,7 @@ func (s *Site) accountPage(w http.ResponseWriter, r *http.Request, h *home) {
 }
 
 func (s *Site) accountAction(w http.ResponseWriter, r *http.Request, h *home) {
-	x := s.sessions.get(r)
-	if !x.in || x.account != h.person.Account {
-		back(w, r, "/mac")
+	if _, ok := s.signedIn(w, r, h); !ok {
 		return
 	}
 	for _, p := range panels {
@@ -62,8 +82,8 @@ func (s *Site) accountAction(w http.ResponseWriter, r *http.Request, h *home) {
 		said, err := act(withKey(r), s, h, r.PostFormValue)
 		if err != nil {
 			h.complain(paneAccount, s.explain("acting on the "+p.Name+" of an account", err))
-		} else if said != "" {
-			h.say(paneAccount, said)
+		} else if said.Text != "" {
+			h.leave(paneAccount, said)
 		}
 		back(w, r, "/account#"+p.Name)
 		return

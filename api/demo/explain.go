@@ -20,6 +20,11 @@ var inWords = map[string]string{
 	"invalid":      "That is not of the right form. Please check it.",
 	"policy":       "That is not allowed here.",
 	"step-up":      "Sign in again with a code first.",
+	"phone-needed": "It needs a phone number that is verified first.",
+	"permanent":    "It can't be turned off any more.",
+	"link":         "This link does nothing any more.",
+
+	"account-not-eligible": "This account can't have it.",
 }
 
 // explain says in plain words what went wrong. What isn't for people is for the log.

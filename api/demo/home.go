@@ -31,8 +31,10 @@ type home struct {
 	macAt    string // IP address that the Mac has
 	messages []message
 	news     []news
+	mails    []mail
 	said     map[pane]saying
 	setup    setup
+	turns    turningOn
 	watchers map[chan pane]bool
 }
 
@@ -93,7 +95,7 @@ func (h *home) replace(phone, mac *app.Device) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if phone != nil {
-		h.phone, h.setup = phone, setup{}
+		h.phone, h.setup, h.turns = phone, setup{}, turningOn{}
 	}
 	if mac != nil {
 		h.mac = mac
@@ -153,12 +155,15 @@ func (h *home) recent() []news {
 }
 
 // say has a pane say what was done.
-func (h *home) say(p pane, text string) { h.leave(p, saying{Text: text, at: time.Now()}) }
+func (h *home) say(p pane, text string) { h.leave(p, says(text)) }
 
 // complain has it say what went wrong.
-func (h *home) complain(p pane, text string) {
-	h.leave(p, saying{Text: text, Bad: true, at: time.Now()})
-}
+func (h *home) complain(p pane, text string) { h.leave(p, complains(text)) }
+
+// says is what say and complain leave.
+func says(text string) saying { return saying{Text: text, at: time.Now()} }
+
+func complains(text string) saying { return saying{Text: text, Bad: true, at: time.Now()} }
 
 // leave with the zero saying has it say nothing.
 func (h *home) leave(p pane, s saying) {

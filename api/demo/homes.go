@@ -38,6 +38,7 @@ type homeRecord struct {
 	Phone  app.Record `json:"phone"`
 	Mac    app.Record `json:"mac"`
 	MacAt  string     `json:"mac_at"`
+	Mails  []mail     `json:"mails,omitempty"`
 }
 
 // homeID is what a home is found by: not the cookie itself, which opens it.
@@ -74,7 +75,7 @@ func readHome(file string) (*home, error) {
 	}
 	h := &home{
 		id:     strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "home-"), ".json"),
-		person: r.Person, number: r.Number, macAt: r.MacAt,
+		person: r.Person, number: r.Number, macAt: r.MacAt, mails: r.Mails,
 	}
 	if h.phone, err = app.Restore(r.Phone); err != nil {
 		return nil, err
@@ -114,9 +115,11 @@ func (a *homes) add(h *home) error {
 
 // save writes a home to its file, whole or not at all.
 func (a *homes) save(h *home) error {
+	a.mu.Lock() // before it is looked at, so that what is written last is the newest
+	defer a.mu.Unlock()
 	phone, mac := h.devices()[0], h.devices()[1]
 	_, at := h.theMac()
-	r := homeRecord{Person: h.person, Number: h.number, MacAt: at}
+	r := homeRecord{Person: h.person, Number: h.number, MacAt: at, Mails: h.letters()}
 	var err error
 	if r.Phone, err = phone.Record(); err != nil {
 		return err
@@ -128,8 +131,6 @@ func (a *homes) save(h *home) error {
 	if err != nil {
 		return fmt.Errorf("writing a home: %w", err)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.byID[h.id] != h {
 		return nil // another took its place
 	}

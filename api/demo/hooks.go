@@ -28,8 +28,12 @@ func (s *Site) takeNotice(body []byte) error {
 		}
 	}
 	h.noted(n, data)
-	if n.Type == wire.NoticeDeviceRemoved {
+	mailed := h.mailed(n, data)
+	if mailed || n.Type == wire.NoticeDeviceRemoved || n.Type == wire.NoticeDeviceLost {
 		s.keep(h)
+	}
+	if mailed {
+		h.changed(paneMessages)
 	}
 	h.changed(panePhone, paneMac, paneAccount)
 	return nil

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,7 +10,7 @@ import (
 	"strongroom.internal/api/wire"
 )
 
-// The text messages and calls of the person's number, as the telephone company brings them.
+// The text messages and calls of the person's number, as the telephone company brings them, and the service's mail.
 
 // shownMessage is a message as the page has it.
 type shownMessage struct {
@@ -22,6 +23,7 @@ type shownMessage struct {
 	Lines    []string
 	Autofill string // the last line, that binds the code to a domain
 	Expires  time.Time
+	Mail     *mail // then there is nothing else
 }
 
 func (s *Site) messagesPage(w http.ResponseWriter, r *http.Request, h *home) {
@@ -29,7 +31,11 @@ func (s *Site) messagesPage(w http.ResponseWriter, r *http.Request, h *home) {
 	for _, m := range h.inbox() {
 		list = append(list, shown(m, time.Now()))
 	}
-	s.show(w, r, http.StatusOK, view{Title: "Messages and calls", Page: "messages", Pane: paneMessages, Refresh: 5, Data: list})
+	for _, m := range h.letters() {
+		list = append(list, shownMessage{At: m.At, To: h.person.Account, Mail: &m})
+	}
+	slices.SortStableFunc(list, func(a, b shownMessage) int { return b.At.Compare(a.At) })
+	s.show(w, r, http.StatusOK, view{Title: "Messages, calls and mail", Page: "messages", Pane: paneMessages, Refresh: 5, Data: list})
 }
 
 // ringFor is how long a phone rings.

@@ -19,10 +19,13 @@ var noticeWords = map[string]string{
 	wire.NoticeDeviceRemoved: "A device was removed",
 	wire.NoticePhoneAdded:    "A phone number was added",
 	wire.NoticePhoneRemoved:  "A phone number was removed",
+	wire.NoticeProtectionOn:  "Two-factor authentication was turned on",
+	wire.NoticeProtectionOff: "Two-factor authentication was turned off",
+	wire.NoticeDeviceLost:    "A device was reported lost or erased",
 }
 
 var noticesPanel = panel{
-	Name: "notices",
+	Name: "notices", Title: "Recent activity",
 	load: func(_ context.Context, _ *Site, h *home) (any, error) {
 		type shown struct {
 			Words, Detail string

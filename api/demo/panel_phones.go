@@ -2,60 +2,105 @@ package demo
 
 import (
 	"context"
-	"strings"
 
 	"strongroom.internal/api/wire"
 )
 
 var phonesPanel = panel{
-	Name: "phones",
+	Name: "phones", Title: "Phone numbers",
 	load: func(ctx context.Context, s *Site, h *home) (any, error) {
-		return s.api.Phones(ctx, h.person.Account)
+		list, err := s.api.Phones(ctx, h.person.Account)
+		if err != nil {
+			return nil, err
+		}
+		type shown struct {
+			wire.Phone
+			Later bool // another is asked first
+		}
+		var phones []shown
+		for i, p := range list {
+			phones = append(phones, shown{p, i > 0})
+		}
+		return phones, nil
 	},
 	actions: map[string]action{
-		"add": func(ctx context.Context, s *Site, h *home, form func(string) string) (string, error) {
-			number := strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(form("number"))
-			p, err := s.api.AddPhone(ctx, h.person.Account, wire.PhoneRequest{Number: wire.NewSecret(number), Label: form("label")})
+		"add": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+			p, err := s.api.AddPhone(ctx, h.person.Account, wire.PhoneRequest{
+				Number: wire.NewSecret(plainNumber(form("number"))), Label: form("label"),
+			})
 			if err != nil || !p.Verified.IsZero() {
-				return "That number is there already.", err
+				return complains("That number is there already."), err
 			}
-			return sendToPhone(withoutKey(ctx), s, h, p.ID, form("channel")) // the key was for adding it
+			return s.sendTo(withoutKey(ctx), h, p.ID, form("channel")) // the key was for adding it
 		},
-		"send": func(ctx context.Context, s *Site, h *home, form func(string) string) (string, error) {
-			return sendToPhone(ctx, s, h, form("phone"), form("channel"))
+		"send": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+			return s.sendTo(ctx, h, form("phone"), form("channel"))
 		},
-		"verify": func(ctx context.Context, s *Site, h *home, form func(string) string) (string, error) {
-			digits, ok := digitsOf(form("code"))
-			if !ok {
-				return "A code has six digits.", nil
-			}
-			v, err := s.api.VerifyPhone(ctx, h.person.Account, form("phone"), wire.NewSecret(digits))
-			switch {
-			case err != nil:
-				return "", err
-			case v.Outcome == wire.Accepted:
-				return "The number is verified.", nil
-			case v.Outcome == wire.Locked:
-				return "There were too many wrong codes. " + until(v.RetryAt), nil
-			case v.Outcome == wire.Ended:
-				return "That code is over. Have another one sent.", nil
-			}
-			return "That code is not right.", nil
+		"verify": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+			said, _, err := s.enterPhoneCode(ctx, h, form("phone"), form("code"))
+			return said, err
 		},
-		"remove": func(ctx context.Context, s *Site, h *home, form func(string) string) (string, error) {
-			return "The number was removed.", s.api.RemovePhone(ctx, h.person.Account, form("phone"), "")
+		"label": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+			return says("The number’s label was changed."), s.changePhone(ctx, h, form("phone"), func(p *wire.PhoneChange) { p.Label = form("label") })
+		},
+		"first": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+			return says("That number is offered first now."), s.changePhone(ctx, h, form("phone"), func(p *wire.PhoneChange) { p.Position = 0 })
+		},
+		"remove": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+			return says("The number was removed."), s.api.RemovePhone(ctx, h.person.Account, form("phone"), "")
 		},
 	},
 }
 
-func sendToPhone(ctx context.Context, s *Site, h *home, phone, channel string) (string, error) {
+// changePhone changes one thing about a number: the API sets its label and its place together.
+func (s *Site) changePhone(ctx context.Context, h *home, id string, change func(*wire.PhoneChange)) error {
+	list, err := s.api.Phones(ctx, h.person.Account)
+	if err != nil {
+		return err
+	}
+	var r wire.PhoneChange
+	for i, p := range list {
+		if p.ID == id {
+			r = wire.PhoneChange{Label: p.Label, Position: i}
+		}
+	}
+	change(&r)
+	_, err = s.api.ChangePhone(ctx, h.person.Account, id, r)
+	return err
+}
+
+// sendTo has the code brought that verifies a number.
+func (s *Site) sendTo(ctx context.Context, h *home, phone, channel string) (saying, error) {
 	if channel != "voice" {
 		channel = "text"
 	}
 	sent, err := s.api.SendPhoneCode(ctx, h.person.Account, phone, channel)
 	if err != nil {
-		return "", err
+		return saying{}, err
 	}
-	words, _ := sending(sent, channel)
-	return words, nil
+	words, bad := sending(sent, channel)
+	if bad {
+		return complains(words), nil
+	}
+	return says(words), nil
+}
+
+// enterPhoneCode is one attempt with that code.
+func (s *Site) enterPhoneCode(ctx context.Context, h *home, phone, code string) (said saying, right bool, err error) {
+	digits, ok := digitsOf(code)
+	if !ok {
+		return complains("A code has six digits."), false, nil
+	}
+	v, err := s.api.VerifyPhone(ctx, h.person.Account, phone, wire.NewSecret(digits))
+	switch {
+	case err != nil:
+		return saying{}, false, err
+	case v.Outcome == wire.Accepted:
+		return says("The number is verified."), true, nil
+	case v.Outcome == wire.Locked:
+		return complains("There were too many wrong codes. " + until(v.RetryAt)), false, nil
+	case v.Outcome == wire.Ended:
+		return complains("That code is over. Have another one sent."), false, nil
+	}
+	return complains("That code is not right."), false, nil
 }

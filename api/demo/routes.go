@@ -35,7 +35,10 @@ func (s *Site) routes() http.Handler {
 		"GET /phone/settings": s.settingsPage,
 		"GET /phone/setup":    s.setupPage,
 
-		"GET /messages": s.messagesPage,
+		"GET /phone/protection": s.protectionPage,
+
+		"GET /messages":      s.messagesPage,
+		"GET /messages/undo": s.undoPage,
 	} {
 		pages.HandleFunc(pattern, s.athome(f))
 	}
@@ -50,15 +53,20 @@ func (s *Site) routes() http.Handler {
 		"POST /mac/cancel":   s.cancel,
 		"POST /mac/sign-out": s.signOut,
 		"POST /mac/decide":   s.decideOn(paneMac),
+		"POST /mac/update":   s.updateMac,
 		"POST /legacy":       s.legacy,
 
-		"POST /account/{panel}/{action}": s.accountAction,
+		"POST /account/{panel}/{action}":     s.accountAction,
+		"POST /account/app-passwords/create": s.makeAppPassword,
 
 		"POST /phone/decide": s.decideOn(panePhone),
 		"POST /phone/setup":  s.setUp,
 		"POST /phone/code":   s.setupCode,
 
+		"POST /phone/protection": s.turnOn,
+
 		"POST /messages/answer": s.answerCall,
+		"POST /messages/undo":   s.undo,
 	} {
 		pages.HandleFunc(pattern, s.form(s.athome(f)))
 	}

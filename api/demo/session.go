@@ -23,6 +23,7 @@ type session struct {
 	account string // of whom it is, or who gave the password
 	signIn  string // that waits for its code
 	in      bool
+	proved  time.Time // when a second factor was shown; zero: the password opened it alone
 	expires time.Time
 }
 

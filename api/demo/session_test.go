@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"strongroom.internal/api/client"
 	"strongroom.internal/api/demo/app"
@@ -49,7 +51,9 @@ const (
 )
 
 func ask(s *Site, method, path, browser string, form url.Values, change ...func(*http.Request)) *http.Response {
-	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond) // no node answers
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(form.Encode()))
 	if browser != "" {
 		r.AddCookie(&http.Cookie{Name: browserCookie, Value: browser})
 	}
@@ -102,7 +106,7 @@ var inlineScript = regexp.MustCompile(`<script nonce="([^"]+)">`)
 func TestHeadersOfPages(t *testing.T) {
 	s, _ := newSite(t)
 	seen := map[string]bool{}
-	for _, path := range []string{"/", "/mac", "/legacy", "/phone", "/messages"} {
+	for _, path := range []string{"/", "/mac", "/legacy", "/phone", "/phone/protection", "/messages", "/messages/undo?token=x"} {
 		got := ask(s, http.MethodGet, path, ours, nil)
 		var b strings.Builder
 		if err := got.Write(&b); err != nil {

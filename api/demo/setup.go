@@ -38,6 +38,11 @@ func (s *Site) setupPage(w http.ResponseWriter, r *http.Request, h *home) {
 		back(w, r, "/phone")
 		return
 	}
+	// Where the password is enough, nothing is to be proved: the phone becomes trusted when protection is turned on.
+	if alone, err := s.passwordAlone(r.Context(), h.person.Account); err == nil && alone {
+		s.protectionPage(w, r, h)
+		return
+	}
 	waits := x.device == d && time.Now().Before(x.signIn.Expires)
 	if waits {
 		if in, err := s.api.SignIn(r.Context(), h.person.Account, x.signIn.ID); err == nil {

@@ -19,7 +19,7 @@ func (s *Site) macPage(w http.ResponseWriter, r *http.Request, h *home) {
 	case x.in && x.account == h.person.Account:
 		s.show(w, r, http.StatusOK, view{
 			Title: "Signed in", Page: "mac-in", Pane: paneMac, Decide: "/mac/decide",
-			Data: map[string]any{"Name": h.person.Name, "Account": x.account, "Trusted": mac.ID() != "", "Requests": openRequests(mac)},
+			Data: map[string]any{"Name": h.person.Name, "Account": x.account, "Trusted": mac.ID() != "", "Codes": mac.ShowsCodes(), "Requests": openRequests(mac)},
 		})
 		return
 	case x.signIn != "":
@@ -68,8 +68,20 @@ func (s *Site) password(w http.ResponseWriter, r *http.Request, h *home) {
 		return
 	}
 	if trusted {
-		s.sessions.begin(w, r, session{account: account, in: true})
+		s.sessions.begin(w, r, session{account: account, in: true, proved: time.Now()})
 		h.say(paneMac, "No code was needed: this Mac is trusted.")
+		back(w, r, "/mac")
+		return
+	}
+	alone, err := s.passwordAlone(r.Context(), account)
+	if err != nil {
+		h.complain(paneMac, s.explain("asking whether an account is protected", err))
+		back(w, r, "/mac")
+		return
+	}
+	if alone {
+		s.sessions.begin(w, r, session{account: account, in: true})
+		h.say(paneMac, "No code was asked for: two-factor authentication is off.")
 		back(w, r, "/mac")
 		return
 	}
@@ -122,7 +134,7 @@ func (s *Site) code(w http.ResponseWriter, r *http.Request, h *home) {
 			}
 			s.keep(h)
 		}
-		s.sessions.begin(w, r, session{account: x.account, in: true})
+		s.sessions.begin(w, r, session{account: x.account, in: true, proved: time.Now()})
 	case wire.Locked:
 		h.complain(paneMac, "There were too many wrong codes. "+until(entered.RetryAt))
 	case wire.Ended: // the page says how

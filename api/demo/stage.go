@@ -42,10 +42,19 @@ func macBook() wire.DeviceRequest {
 	return wire.DeviceRequest{Name: "Ada's MacBook Air", Model: "MacBook Air", Serial: serial(), Platform: "macOS", SystemVersion: "15.2"}
 }
 
-// start makes a person: an account, with a phone that is trusted and a number that is verified.
+// oldMac has a system that is too old to show codes (S12), until it is updated.
+func oldMac() wire.DeviceRequest {
+	return wire.DeviceRequest{Name: "Ada's old MacBook", Model: "MacBook", Serial: serial(), Platform: "OS X", SystemVersion: "10.9.5"}
+}
+
+// updatedTo is what the old Mac can be updated to.
+const updatedTo = "10.11.6"
+
+// start makes a person: an account that is protected by two factors, with a phone that is trusted and a number that is
+// verified; or one that has a password and nothing else yet.
 func (s *Site) start(w http.ResponseWriter, r *http.Request) {
 	former := s.home(r)
-	h, err := s.newHome(r.Context(), browserToken(w, r))
+	h, err := s.newHome(r.Context(), browserToken(w, r), r.PostFormValue("with") == "password")
 	if err != nil {
 		s.show(w, r, http.StatusServiceUnavailable, view{
 			Title: "Strongroom", Page: "start", Said: saying{Text: s.explain("making a person", err), Bad: true},
@@ -62,7 +71,7 @@ func (s *Site) start(w http.ResponseWriter, r *http.Request) {
 	back(w, r, "/")
 }
 
-func (s *Site) newHome(ctx context.Context, cookie string) (*home, error) {
+func (s *Site) newHome(ctx context.Context, cookie string, plain bool) (*home, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	h := &home{id: homeID(cookie), person: newPerson(s.homes.rounds), number: drawNumber(), macAt: addresses[0].IP}
@@ -73,44 +82,44 @@ func (s *Site) newHome(ctx context.Context, cookie string) (*home, error) {
 	if h.mac, err = app.New(macBook()); err != nil {
 		return nil, err
 	}
-	account := h.person.Account
-	if _, err := s.api.PutAccount(ctx, account); err != nil {
+	if _, err := s.api.PutAccount(ctx, h.person.Account); err != nil {
 		return nil, err
 	}
-	if err := s.homes.add(h); err != nil {
-		return nil, err
+	if err := s.homes.add(h); err != nil || plain {
+		return h, err
 	}
-	enrolled, err := s.api.EnrolDevice(ctx, account, h.phone.About())
-	if err != nil {
-		return nil, err
+	verified, err := s.verifyNumber(ctx, h)
+	if err != nil || !verified {
+		return h, err
 	}
-	if err := h.phone.Enrolled(enrolled); err != nil {
-		return nil, err
-	}
-	return h, s.verifyNumber(ctx, h)
+	return h, s.protect(ctx, h, h.phone)
 }
 
 // verifyNumber adds the phone's number and types the code that comes by text, which is all that a person would do. A code
-// that doesn't come in time is no error: the account page can have it sent again.
-func (s *Site) verifyNumber(ctx context.Context, h *home) error {
+// that doesn't come in time is no error: the phone goes on from there.
+func (s *Site) verifyNumber(ctx context.Context, h *home) (bool, error) {
 	account := h.person.Account
 	p, err := s.api.AddPhone(ctx, account, wire.PhoneRequest{Number: wire.NewSecret(h.number), Label: "Ada's iPhone"})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if sent, err := s.api.SendPhoneCode(ctx, account, p.ID, "text"); err != nil || sent.Outcome != wire.Sent {
-		return err
+		return false, err
 	}
 	job, ok := h.awaitText(p.ID, ctx.Done())
 	if !ok {
-		return nil
+		return false, nil
 	}
-	_, err = s.api.VerifyPhone(ctx, account, p.ID, wire.NewSecret(textCode.FindString(job.Text)))
-	return err
+	v, err := s.api.VerifyPhone(ctx, account, p.ID, wire.NewSecret(textCode.FindString(job.Text)))
+	return v.Outcome == wire.Accepted, err
 }
 
 func (s *Site) newMac(w http.ResponseWriter, r *http.Request, h *home) {
-	mac, err := app.New(macBook())
+	about := macBook()
+	if r.PostFormValue("system") == "old" {
+		about = oldMac()
+	}
+	mac, err := app.New(about)
 	if err == nil {
 		h.replace(nil, mac)
 		s.keep(h)
@@ -136,4 +145,27 @@ func (s *Site) moveMac(w http.ResponseWriter, r *http.Request, h *home) {
 		}
 	}
 	back(w, r, "/")
+}
+
+// updateMac brings the old Mac's system up to date. If it is trusted, its account hears of that, and it is given its seed.
+func (s *Site) updateMac(w http.ResponseWriter, r *http.Request, h *home) {
+	defer back(w, r, "/mac")
+	mac, _ := h.theMac()
+	if mac.About().Platform != oldMac().Platform {
+		return
+	}
+	if id := mac.ID(); id != "" {
+		changed, err := s.api.ChangeDevice(withKey(r), h.person.Account, id, wire.DeviceChange{SystemVersion: updatedTo})
+		if err == nil {
+			err = mac.Enrolled(changed)
+		}
+		if err != nil {
+			h.complain(paneMac, s.explain("updating a Mac", err))
+			return
+		}
+	}
+	mac.Updated(updatedTo)
+	s.keep(h)
+	h.say(paneMac, "The Mac was updated to OS X "+updatedTo+".")
+	h.changed(paneAccount)
 }

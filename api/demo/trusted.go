@@ -24,7 +24,7 @@ func (s *Site) trusts(ctx context.Context, account string, d *app.Device) (bool,
 		return false, err
 	}
 	for _, known := range devices {
-		if known.ID != id {
+		if known.ID != id || !known.Trusted { // one that was reported lost is listed, and no more
 			continue
 		}
 		certificate, err := x509.ParseCertificate(known.Certificate)

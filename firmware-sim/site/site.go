@@ -104,6 +104,7 @@ func (s *Site) connect(ctx context.Context, r *firmwaresim.Rack, c Config, front
 	}
 	policy.CodeDomain, policy.SendCooldownSeconds = "example.com", int(cmp.Or(c.SendCooldown, 5*time.Second)/time.Second)
 	policy.SendsPerSignIn, policy.SendsPerPhone, policy.SendsPerAccount = 20, 20, 40
+	policy.AllowAppPasswords, policy.Platforms = true, platforms
 	if err := operator.SetPolicy(ctx, c.Tenant, policy); err != nil {
 		return fmt.Errorf("setting the tenant's policy: %w", err)
 	}
@@ -117,6 +118,17 @@ func (s *Site) connect(ctx context.Context, r *firmwaresim.Rack, c Config, front
 		}
 	}
 	return nil
+}
+
+// platforms are the systems of devices that show codes, from their first versions on.
+var platforms = []wire.Platform{
+	{Name: "iOS", Minimum: "9"},
+	{Name: "iPadOS"},
+	{Name: "OS X", Minimum: "10.11"},
+	{Name: "macOS"},
+	{Name: "watchOS", Minimum: "2"},
+	{Name: "tvOS"},
+	{Name: "iCloud for Windows", Minimum: "5"},
 }
 
 // newSecret is one of Standard Webhooks.

@@ -28,7 +28,7 @@ func (b tab) focus(selector string) {
 func TestKeyboardOnly(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone"), stage.another("mac")
+	phone, mac := stage.at("phone"), stage.another("mac")
 	mac.focus("#password")
 	mac.key(password + kb.Enter)
 	mac.see("h1", "Two-factor")
@@ -51,7 +51,7 @@ func TestKeyboardOnly(t *testing.T) {
 	mac.focus("#devices button")
 
 	// Landmarks and names are what a screen reader has to go by.
-	for _, path := range []string{"", "mac", "phone", "phone/settings", "messages", "account", "legacy"} {
+	for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy"} {
 		mac.open(path)
 		var faults []string
 		mac.eval(`[

@@ -16,7 +16,7 @@ func click(selector string) chromedp.Action {
 func TestTextAndCall(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac, messages := stage.another("phone"), stage.another("mac"), stage.another("messages")
+	phone, mac, messages := stage.at("phone"), stage.another("mac"), stage.another("messages")
 	begin(phone, mac, password)
 	mac.click("#help")
 	mac.see("fieldset", "•••• ••")
@@ -51,10 +51,28 @@ func TestTextAndCall(t *testing.T) {
 	}
 	enter(mac, spoken)
 	mac.see("h1", "Hello")
+
+	// Another person's number, verified by a call, labelled and offered first (E5).
+	mac.click("#to-account")
+	mac.click("#add-number summary")
+	mac.fill("#number", "+1 (415) 555-0133")
+	mac.fill("#label", "Mum")
+	mac.send("#add-number button[value=voice]")
+	messages.click("button.main")
+	messages.until("both calls answered", `document.querySelectorAll(".spoken").length === 2`)
+	mac.fill("#phones input[name=code]", messages.attribute(".spoken", "data-code"))
+	mac.send(`#phones form[action$="/verify"] button`)
+	mac.see(".said", "is verified")
+	mac.click("#phones li:nth-child(2) summary")
+	mac.fill("#phones li:nth-child(2) input[name=label]", "Mother")
+	mac.send(`#phones li:nth-child(2) form[action$="/label"] button`)
+	mac.click("#phones li:nth-child(2) summary")
+	mac.send(`#phones form[action$="/first"] button`)
+	mac.see("#phones li:first-child", "33 Mother")
 }
 
 // TestRemovedPhone: it shows no codes, and those that it showed are dead. Then it is set up again by a text that it proves
-// to have received.
+// to have received. Before, it has another name; and a Mac that is lost is worth nothing (E6).
 func TestRemovedPhone(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
@@ -68,6 +86,15 @@ func TestRemovedPhone(t *testing.T) {
 	shown := phone.attribute(".digits", "data-code")
 	mac.click("#to-account")
 	mac.see("#devices", "Ada's iPhone")
+	mac.click("#devices li:first-child summary")
+	mac.fill("#devices li:first-child input[name=name]", "Red phone")
+	mac.send(`#devices li:first-child form[action$="/rename"] button`)
+	mac.see("#devices", "Red phone")
+	mac.click("#devices li:last-child summary")
+	mac.shoot("open", light, narrow)
+	mac.send("#devices li:last-child button[value=lost]")
+	mac.see("#devices", "MacBook Air Lost")
+	mac.see("#devices", "Not trusted, and shows no codes")
 	mac.click("button[data-held]")
 	mac.see(".said", "was removed")
 	phone.see("h1", "This phone was removed")
@@ -95,7 +122,7 @@ func TestRemovedPhone(t *testing.T) {
 func TestSettingsCode(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone/settings"), stage.another("mac")
+	phone, mac := stage.at("phone/settings"), stage.another("mac")
 	mac.fill("#password", password)
 	mac.send("#continue")
 	mac.see("h1", "Two-factor")
@@ -109,13 +136,31 @@ func TestSettingsCode(t *testing.T) {
 	mac.see(".said.bad", "don't go together") // it is spent
 }
 
-// TestOlderSoftware has one field: the code stands after the password.
+// TestOlderSoftware: a program that has one field takes the code after the password (S10); a Mac whose system is too old
+// for codes is trusted, and the account says why it shows none (S12), until it is updated.
 func TestOlderSoftware(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone/settings"), stage.another("legacy")
+	phone, mac := stage.at("phone/settings"), stage.another("legacy")
 	mac.fill("#password", password+phone.attribute(".digits", "data-code"))
 	mac.send("button.main")
 	mac.see(".said", "Mail is connected")
 	mac.shoot("mail", light)
+
+	stage.open("")
+	stage.send("#old-mac")
+	mac.open("mac")
+	phone.open("phone")
+	begin(phone, mac, password)
+	enter(mac, allow(phone))
+	mac.see("#trust", "too old to show codes")
+	mac.click("#to-account")
+	mac.see("#devices", "Ada's old MacBook this Mac")
+	mac.see("#devices", "Can’t show codes: OS X 10.9.5 is older than 10.11.")
+	mac.open("mac")
+	mac.send("#update")
+	mac.see("#trust", "This Mac is trusted")
+	mac.open("account")
+	mac.see("#devices", "OS X 10.11.6")
+	mac.until("both show codes", `document.querySelector("#devices").innerText.match(/Can show codes/g)?.length === 2`)
 }

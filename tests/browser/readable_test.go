@@ -30,29 +30,35 @@ const contrasts = `(() => {
 // wide says which elements stick out of the window.
 const wide = `document.documentElement.scrollWidth > innerWidth ? [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".six")).map((e) => e.outerHTML.slice(0, 80)) : []`
 
+// readable judges the page that is shown.
+func (b tab) readable(page string) {
+	b.t.Helper()
+	for _, scheme := range []string{"light", "dark"} {
+		var faults []string
+		b.do("choosing colours", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+		b.eval(contrasts, &faults)
+		for _, f := range faults {
+			b.t.Errorf("%s, %s: contrast of %s", page, scheme, f)
+		}
+	}
+	var out []string
+	b.do("narrowing the window", emulation.SetDeviceMetricsOverride(360, 740, 1, true))
+	b.eval(wide, &out)
+	for _, f := range out {
+		b.t.Errorf("%s is too wide for a phone: %s", page, f)
+	}
+}
+
 // TestReadable: every page has contrast enough, light and dark, and fits a phone's width.
 func TestReadable(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone"), stage.another("mac")
+	phone, mac := stage.at("phone"), stage.another("mac")
 	pages := func() {
 		t.Helper()
-		for _, path := range []string{"", "mac", "phone", "phone/settings", "messages", "account", "legacy"} {
+		for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy"} {
 			mac.open(path)
-			for _, scheme := range []string{"light", "dark"} {
-				var faults []string
-				mac.do("choosing colours", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
-				mac.eval(contrasts, &faults)
-				for _, f := range faults {
-					t.Errorf("/%s, %s: contrast of %s", path, scheme, f)
-				}
-			}
-			var out []string
-			mac.do("narrowing the window", emulation.SetDeviceMetricsOverride(360, 740, 1, true))
-			mac.eval(wide, &out)
-			for _, f := range out {
-				t.Errorf("/%s is too wide for a phone: %s", path, f)
-			}
+			mac.readable("/" + path)
 		}
 		mac.open("mac")
 	}
@@ -70,7 +76,7 @@ func TestReadable(t *testing.T) {
 func TestWithoutJavaScript(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone"), stage.another("mac")
+	phone, mac := stage.at("phone"), stage.another("mac")
 	for _, b := range []tab{phone, mac} {
 		b.do("turning scripts off", emulation.SetScriptExecutionDisabled(true))
 	}
@@ -87,4 +93,10 @@ func TestWithoutJavaScript(t *testing.T) {
 	held := mac.attribute("button[data-held]", "id")
 	mac.send(fmt.Sprintf(`button[id="%s"]`, held))
 	mac.see(".said", "was removed")
+	mac.click("#new-app-password summary")
+	mac.fill("#app-label", "Mail")
+	mac.send("#make-app-password")
+	mac.see("h1", "Your app password")
+	mac.send("#done")
+	mac.see("#app-passwords", "Mail")
 }

@@ -56,7 +56,7 @@ func TestSignIn(t *testing.T) {
 func TestALookThatFailedIsTakenAgain(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
-	phone, mac := stage.another("phone"), stage.another("mac")
+	phone, mac := stage.at("phone"), stage.another("mac")
 	phone.eval(`void(() => {
 		const real = fetch;
 		let looks = 0;

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
@@ -31,6 +32,12 @@ type tab struct {
 // visitor opens a browser without cookies, at the start, and has a person made. It returns its first tab and the password.
 func (r *rig) visitor(t *testing.T) (first tab, password string) {
 	t.Helper()
+	return r.visitorWith(t, "#start")
+}
+
+// visitorWith is a visitor whose person is made by that button.
+func (r *rig) visitorWith(t *testing.T, start string) (first tab, password string) {
+	t.Helper()
 	var jar cdp.BrowserContextID
 	// Each visitor has cookies of their own.
 	err := chromedp.Run(r.browser, chromedp.ActionFunc(func(ctx context.Context) (err error) {
@@ -49,9 +56,16 @@ func (r *rig) visitor(t *testing.T) (first tab, password string) {
 	first.ctx = first.newWindow()
 	first.watch()
 	first.open("")
-	first.click("#start")
+	first.click(start)
 	password = first.text("#password")
 	return first, password
+}
+
+// at leads the window elsewhere: who doesn't look at the start needs no window for it.
+func (b tab) at(path string) tab {
+	b.t.Helper()
+	b.open(path)
+	return b
 }
 
 // another opens a window of the same visitor. It is no tab of the first: one that is in front hides the others.
@@ -136,9 +150,11 @@ func (b tab) send(selector string) {
 	b.until("the page after "+selector, `document.readyState === "complete" && !window.former`)
 }
 
+// fill puts a text in the place of what a field has, at once, as pasting does: TestKeyboardOnly types.
 func (b tab) fill(selector, text string) {
 	b.t.Helper()
-	b.do("typing into "+selector, chromedp.Clear(selector, chromedp.ByQuery, chromedp.NodeVisible), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	b.do("typing into "+selector, chromedp.Focus(selector, chromedp.ByQuery, chromedp.NodeVisible),
+		chromedp.Evaluate(`document.activeElement.select()`, nil), input.InsertText(text))
 }
 
 // see waits until an element is there and has a text in it.

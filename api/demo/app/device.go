@@ -38,13 +38,12 @@ type Relay interface {
 
 // Device is one device. It is safe for concurrent use.
 type Device struct {
-	about wire.DeviceRequest // without the key
-
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex         // guards what follows
+	about    wire.DeviceRequest // without the key
 	key      *device.Key
 	signer   *ecdsa.PrivateKey // the same key: for what only this front-end asks of its app
 	binding  device.Binding    // zero: not enrolled
-	seed     *device.Seed
+	seed     *device.Seed      // nil also when it is enrolled and its system is too old to show codes
 	removed  bool
 	requests []Request
 }
@@ -95,18 +94,24 @@ func (d *Device) About() wire.DeviceRequest {
 
 // NewDevice is what it says of itself when somebody signs in on it.
 func (d *Device) NewDevice(kind string) wire.NewDevice {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return wire.NewDevice{
 		Kind: kind, Name: d.about.Name, Model: d.about.Model, Platform: d.about.Platform, SystemVersion: d.about.SystemVersion,
 	}
 }
 
-// Enrolled takes what came back for the device's public key, opens the seed, and makes the device a trusted one.
+// Enrolled takes what came back for the device's public key, opens the seed, and makes the device a trusted one. A device
+// whose system is too old has no seed: it is trusted, and shows no codes until it was updated and is given one.
 func (d *Device) Enrolled(e wire.EnrolledDevice) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	seed, err := d.key.OpenSeed(device.Binding(e.Binding), e.Envelope.Ephemeral, e.Envelope.Wrapped)
-	if err != nil {
-		return fmt.Errorf("opening the seed of an enrolment: %w", err)
+	var seed *device.Seed
+	if len(e.Envelope.Wrapped) > 0 {
+		var err error
+		if seed, err = d.key.OpenSeed(device.Binding(e.Binding), e.Envelope.Ephemeral, e.Envelope.Wrapped); err != nil {
+			return fmt.Errorf("opening the seed of an enrolment: %w", err)
+		}
 	}
 	d.binding, d.seed, d.removed = device.Binding(e.Binding), seed, false
 	return nil
@@ -117,6 +122,20 @@ func (d *Device) ID() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.binding.Credential
+}
+
+// ShowsCodes says that it has a seed.
+func (d *Device) ShowsCodes() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.seed != nil
+}
+
+// Updated notes that the device has another version of its system.
+func (d *Device) Updated(version string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.about.SystemVersion = version
 }
 
 // Removed says that the device was trusted and was taken from the account.
@@ -171,7 +190,7 @@ func TrustMessage(account, device string, challenge []byte) []byte {
 func (d *Device) ProveTrust(account string, challenge []byte) (id string, signature []byte, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.seed == nil || d.binding.Account != account {
+	if d.binding.Credential == "" || d.binding.Account != account {
 		return "", nil, ErrNotTrusted
 	}
 	signature, err = ecdsa.SignASN1(rand.Reader, d.signer, TrustMessage(account, d.binding.Credential, challenge))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"strongroom.internal/api/device"
 	"strongroom.internal/api/wire"
 )
 
@@ -150,13 +151,19 @@ func TestAllowShowsTheCode(t *testing.T) {
 }
 
 func TestRemovedDeviceForgets(t *testing.T) {
+	for _, kind := range []string{wire.NoticeDeviceRemoved, wire.NoticeDeviceLost} {
+		t.Run(kind, func(t *testing.T) { removedDeviceForgets(t, kind) })
+	}
+}
+
+func removedDeviceForgets(t *testing.T, kind string) {
 	d, v := enrolled(t)
 	push(t, d, begun(t, v, v.SignIn.Device))
-	other := notice(t, wire.NoticeDeviceRemoved, wire.NoticeData{Account: v.SignIn.Account, Credential: "another"})
+	other := notice(t, kind, wire.NoticeData{Account: v.SignIn.Account, Credential: "another"})
 	if push(t, d, other) || d.Removed() {
 		t.Error("another's removal removed it")
 	}
-	if !push(t, d, notice(t, wire.NoticeDeviceRemoved, wire.NoticeData{Account: v.SignIn.Account, Credential: v.SignIn.Device})) {
+	if !push(t, d, notice(t, kind, wire.NoticeData{Account: v.SignIn.Account, Credential: v.SignIn.Device})) {
 		t.Error("its removal changed nothing")
 	}
 	if _, _, err := d.Code(time.Now()); !errors.Is(err, ErrNotTrusted) || !d.Removed() || d.ID() != "" || len(d.Requests()) != 0 {
@@ -220,9 +227,42 @@ func TestRecordIsRestored(t *testing.T) {
 	if err != nil || code != v.Settings[0].Code || again.ID() != d.ID() || again.NewDevice("phone") != d.NewDevice("phone") {
 		t.Errorf("restored: %s, %v, %s", code, err, again.ID())
 	}
-	read.Seed = nil
+	read.Binding = device.Binding{}
 	if _, err := Restore(read); err == nil {
-		t.Error("a device with an id and no seed was restored")
+		t.Error("a device with a seed and no id was restored")
+	}
+}
+
+// TestTooOldToShowCodes: it is trusted, and has no seed until it was updated.
+func TestTooOldToShowCodes(t *testing.T) {
+	d, v := enrolled(t)
+	r, err := d.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := wire.EnrolledDevice{Binding: wire.Binding(r.Binding)}
+	if err := d.Enrolled(given); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = d.Record(); err != nil || r.Seed != nil {
+		t.Fatalf("it has a seed: %v", err)
+	}
+	if d, err = Restore(r); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Code(time.Now()); !errors.Is(err, ErrNotTrusted) || d.ShowsCodes() {
+		t.Errorf("it shows a code: %v", err)
+	}
+	if id, _, err := d.ProveTrust(v.SignIn.Account, nil); err != nil || id != v.SignIn.Device {
+		t.Errorf("it doesn't prove that it is trusted: %v", err)
+	}
+	d.Updated("10.11")
+	given.Envelope = wire.Envelope{Ephemeral: v.Seed.Ephemeral, Wrapped: v.Seed.Wrapped}
+	if err := d.Enrolled(given); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, err := d.Code(time.Unix(59, 0)); err != nil || code != v.Settings[0].Code || d.About().SystemVersion != "10.11" {
+		t.Errorf("updated it shows %s: %v", code, err)
 	}
 }
 

@@ -53,7 +53,7 @@ func (d *Device) Push(n wire.Notice) (changed bool, err error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.seed == nil || data.Account != d.binding.Account {
+	if d.binding.Credential == "" || data.Account != d.binding.Account {
 		return false, nil
 	}
 	switch n.Type {
@@ -67,7 +67,7 @@ func (d *Device) Push(n wire.Notice) (changed bool, err error) {
 		return d.turned(data.SignIn, Verified), nil
 	case wire.NoticeCancelled:
 		return d.turned(data.SignIn, Cancelled), nil
-	case wire.NoticeDeviceRemoved:
+	case wire.NoticeDeviceRemoved, wire.NoticeDeviceLost:
 		if data.Credential != d.binding.Credential {
 			return false, nil
 		}

@@ -38,8 +38,8 @@ func Restore(r Record) (*Device, error) {
 	if err := d.take(r.Private); err != nil {
 		return nil, err
 	}
-	if (len(r.Seed) > 0) != (r.Binding.Credential != "") {
-		return nil, errors.New("reading a device: it has a seed and no id, or the other way round")
+	if len(r.Seed) > 0 && r.Binding.Credential == "" {
+		return nil, errors.New("reading a device: it has a seed and no id")
 	}
 	if len(r.Seed) > 0 {
 		seed, err := device.NewSeed(r.Seed)

@@ -3,10 +3,11 @@
   const body = document.body, pane = body.dataset.pane, embedded = window.parent !== window;
   let busy = false, again = false, leaving = false, source;
 
-  // bare is what an element shows: keys of forms are new each time and show nothing.
+  // bare is what an element shows: keys of forms are new each time and show nothing, and what is open is the person's affair.
   const bare = (element) => {
     const copy = element.cloneNode(true);
     for (const key of copy.querySelectorAll("input[name=key]")) key.remove();
+    for (const d of copy.querySelectorAll("details[id]")) d.removeAttribute("open");
     return copy.innerHTML;
   };
 
@@ -28,7 +29,9 @@
           if (!fresh || bare(fresh) === bare(old)) continue;
           const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
           if (focused && document.activeElement.matches("input:not([type=hidden])")) continue;
+          const open = [...old.querySelectorAll("details[open][id]")].map((d) => d.id);
           old.replaceChildren(...fresh.childNodes);
+          for (const id of open) document.getElementById(id)?.setAttribute("open", "");
           if (focused) document.getElementById(focused)?.focus();
         }
       } while (again);
