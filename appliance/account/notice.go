@@ -51,6 +51,13 @@ const (
 	NoticePhoneRemoved
 )
 
+// Kinds about trust.
+const (
+	NoticeBrowserTrusted NoticeKind = 33 + iota
+	NoticeBrowserReused             // its trust has ended: two browsers have had its token
+	NoticePasswordChanged
+)
+
 // Kinds about protection.
 const (
 	NoticeProtectionOn NoticeKind = 40 + iota
@@ -63,6 +70,7 @@ var noticeNames = [...]string{
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
 	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
 	NoticePhoneRemoved: "phone.removed",
+	NoticeBrowserTrusted: "browser.trusted", NoticeBrowserReused: "browser.token-reused", NoticePasswordChanged: "password.changed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
 }
 
@@ -92,10 +100,24 @@ func (d *Decision) notify(c *Command, notices ...Notice) {
 	}
 	for _, x := range notices {
 		x.Account, x.Time = c.Account, Time(d.Entry.Time)
-		sum := sha256.Sum256(appendParts(nil, "strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))))
+		parts := []string{"strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))}
+		if n := d.told(x.Kind); n > 0 { // one act on several devices
+			parts = append(parts, eight(n))
+		}
+		sum := sha256.Sum256(appendParts(nil, parts...))
 		x.ID = hex.EncodeToString(sum[:12])
 		d.Notices = append(d.Notices, x)
 	}
+}
+
+// told counts the decision's notices of a kind.
+func (d *Decision) told(k NoticeKind) (n uint64) {
+	for i := range d.Notices {
+		if d.Notices[i].Kind == k {
+			n++
+		}
+	}
+	return n
 }
 
 // also adds an entry for another key that the act uses, or is about to use. It goes before the use: the answer that needs

@@ -26,6 +26,8 @@ type SignIn struct {
 	Sends uint8      `cbor:"13,keyasint,omitempty"` // codes sent by text or voice
 	// Quiet says that the devices were not told of it, because of too many that were denied.
 	Quiet bool `cbor:"14,keyasint,omitempty"`
+	// Trusted says that a browser became trusted by it, which one may, once.
+	Trusted bool `cbor:"33,keyasint,omitempty"`
 }
 
 // Purpose is what a sign-in is for.
