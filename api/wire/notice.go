@@ -27,6 +27,10 @@ const (
 	NoticeProtectionOn  = "protection.on" // with link_token and expires, while there is a way back
 	NoticeProtectionOff = "protection.off"
 	NoticeDeviceLost    = "device.lost"
+
+	NoticeBrowserTrusted  = "browser.trusted"
+	NoticeBrowserReused   = "browser.token-reused" // its trust has ended: two browsers have had its token
+	NoticePasswordChanged = "password.changed"
 )
 
 // NoticeData is what a front-end is told.

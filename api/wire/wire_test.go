@@ -20,6 +20,11 @@ var secrets = []any{
 	wire.NewAuthenticator{Authenticator: wire.Credential{ID: "a"}, URI: wire.NewSecret("S3CRET"), QR: wire.NewSecret("S3CRET2"), Entry: 4},
 	wire.NewAppPassword{AppPassword: wire.AppPassword{ID: "a", Label: "<&>"}, Password: wire.NewSecret("S3CRET"), Entry: 4},
 	wire.VerifyAppPasswordRequest{Password: wire.NewSecret("S3CRET"), Service: "imap", SourceIP: "192.0.2.7"},
+	wire.TrustBrowserRequest{SignIn: "s1", Browser: wire.NewSecret("S3CRET"), Name: "<&>"},
+	wire.TrustedBrowser{Browser: wire.Browser{ID: "b1"}, Token: wire.NewSecret("S3CRET"), Entry: 4},
+	wire.VerifyBrowserRequest{Browser: wire.NewSecret("S3CRET"), Token: wire.NewSecret("S3CRET2")},
+	wire.BrowserVerification{Outcome: wire.Trusted, Browser: "b1", Token: wire.NewSecret("S3CRET"), Assurance: "password", Entry: 4},
+	wire.SignOutBrowserRequest{Browser: wire.NewSecret("S3CRET")},
 	wire.JoinToken{Token: wire.NewSecret("S3CRET")},
 	wire.JoinRequest{Token: wire.NewSecret("S3CRET"), NodeID: "n", IdentityKey: []byte{1}, LogKey: []byte{2}, TransportKey: []byte{3}},
 }

@@ -59,7 +59,7 @@ var outcomeNames = [...]string{
 	Ended: "ended", TooSoon: "too-soon", BadSignature: "bad-signature", NotEligible: "not-eligible", LastPhone: "last-phone",
 	StepUp: "step-up-needed", Full: "notices-full",
 	OutOfScope: "out-of-scope", Reused: "token-reused",
-	NoPhone:    "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
+	NoPhone: "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
 }
 
 // String is the outcome's name in log entries.

@@ -69,7 +69,7 @@ var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
 	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
-	NoticePhoneRemoved: "phone.removed",
+	NoticePhoneRemoved:   "phone.removed",
 	NoticeBrowserTrusted: "browser.trusted", NoticeBrowserReused: "browser.token-reused", NoticePasswordChanged: "password.changed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
 }

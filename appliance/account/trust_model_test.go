@@ -27,7 +27,9 @@ func TestTrustModel(t *testing.T) {
 		made := 0
 		names := []string{"phone", "mac", "watch"}
 		any := func(rt *rapid.T) string { return rapid.SampledFrom(names).Draw(rt, "device") }
-		browser := func(rt *rapid.T) string { return rapid.SampledFrom([]string{"safari", "firefox", "lynx"}).Draw(rt, "browser") }
+		browser := func(rt *rapid.T) string {
+			return rapid.SampledFrom([]string{"safari", "firefox", "lynx"}).Draw(rt, "browser")
+		}
 		some := func(rt *rapid.T) string { return fmt.Sprint("b", rapid.IntRange(1, made+1).Draw(rt, "id")) }
 		drop := func(f func(*held) bool) {
 			maps.DeleteFunc(alive, func(_ string, h *held) bool { return f(h) })

@@ -36,12 +36,16 @@ func TestADeviceShowsThatItIsTrusted(t *testing.T) {
 		t.Errorf("the entry is %s", w.entries[len(w.entries)-1])
 	}
 	for name, spoil := range map[string]func(*Command){
-		"another challenge":   func(c *Command) { c.CheckDevice.Challenge = []byte("another challenge of 28 byte") },
-		"another time":        func(c *Command) { c.CheckDevice.Time++ },
-		"another device":      func(c *Command) { c.CheckDevice.Device = "phone" },
-		"another account":     func(c *Command) { c.CheckDevice.Signature = w.sign("mac", TrustMessage("acme", "bob", c.CheckDevice)) },
-		"another tenant":      func(c *Command) { c.CheckDevice.Signature = w.sign("mac", TrustMessage("umbrella", "ann", c.CheckDevice)) },
-		"another device's":    func(c *Command) { c.CheckDevice.Signature = w.sign("phone", TrustMessage("acme", "ann", c.CheckDevice)) },
+		"another challenge": func(c *Command) { c.CheckDevice.Challenge = []byte("another challenge of 28 byte") },
+		"another time":      func(c *Command) { c.CheckDevice.Time++ },
+		"another device":    func(c *Command) { c.CheckDevice.Device = "phone" },
+		"another account":   func(c *Command) { c.CheckDevice.Signature = w.sign("mac", TrustMessage("acme", "bob", c.CheckDevice)) },
+		"another tenant": func(c *Command) {
+			c.CheckDevice.Signature = w.sign("mac", TrustMessage("umbrella", "ann", c.CheckDevice))
+		},
+		"another device's": func(c *Command) {
+			c.CheckDevice.Signature = w.sign("phone", TrustMessage("acme", "ann", c.CheckDevice))
+		},
 		"a signature of none": func(c *Command) { c.CheckDevice.Signature = []byte("none") },
 	} {
 		c := w.checkDevice("mac", challenge)
