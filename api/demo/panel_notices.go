@@ -18,6 +18,10 @@ var noticeWords = map[string]string{
 	wire.NoticeDeviceRemoved: "A device was removed",
 	wire.NoticePhoneAdded:    "A phone number was added",
 	wire.NoticePhoneRemoved:  "A phone number was removed",
+
+	wire.NoticeBrowserTrusted:  "A browser became trusted",
+	wire.NoticeBrowserReused:   "A copy of a browser's token was used: it is not trusted any more",
+	wire.NoticePasswordChanged: "The password was changed",
 }
 
 var noticesPanel = panel{
