@@ -172,3 +172,31 @@ func mustPublic(t *testing.T) []byte {
 	_, public := newDeviceKey(t)
 	return public
 }
+
+// TestS7_TrustRunsOut on the day, with a clock that is set, whether or not the browser was used meanwhile.
+func TestS7_TrustRunsOut(t *testing.T) {
+	var clock clock
+	n, c := newNodeAt(t, clock.now), tenant(t)
+	if err := n.SetPolicy(t.Context(), operator, c.Tenant, appliance.Policy{BrowserPolicy: account.BrowserPolicy{BrowserDays: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, signIn := surfer(t, n, c, "ann")
+	made, err := n.TrustBrowser(t.Context(), c, "", "ann", appliance.BrowserRequest{SignIn: signIn, Browser: "cookie"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := made.Token
+	for day, want := range []bool{true, true, false, false} {
+		clock.move([]time.Duration{0, 7*24*time.Hour - time.Minute, time.Minute, 0}[day])
+		got, err := n.CheckBrowser(t.Context(), c, "", "ann", appliance.BrowserCheck{Browser: "cookie", Token: token})
+		if err != nil || got.Trusted != want {
+			t.Fatalf("check %d: %+v, %v", day, got, err)
+		}
+		if got.Trusted {
+			token = got.Token
+		}
+		if list, err := n.Browsers(t.Context(), c, "ann"); err != nil || len(list) == 1 != want {
+			t.Errorf("check %d: listed %+v, %v", day, list, err)
+		}
+	}
+}
