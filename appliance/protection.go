@@ -74,7 +74,7 @@ func (s *Service) Protect(ctx context.Context, c Caller, idempotencyKey, name st
 	if _, err := io.ReadFull(s.rand, link); err != nil {
 		return Protected{}, fmt.Errorf("drawing a link: %w", err)
 	}
-	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked}
+	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked, Guarded: true}
 	if d := r.Register; d != nil {
 		if _, _, err := parseDeviceKey(d.PublicKey); err != nil {
 			return Protected{}, err

@@ -139,7 +139,7 @@ type Policy struct {
 	SendsPerPhone       int    `json:"sends_per_phone,omitempty" minimum:"0" maximum:"20" doc:"Codes that may be sent to one number within an hour; absent or 0: 5."`
 	SendsPerAccount     int    `json:"sends_per_account,omitempty" minimum:"0" maximum:"40" doc:"Codes that may be sent for one account within an hour; absent or 0: 10."`
 	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
-	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for. Devices are added with one of ten minutes then."`
+	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for unless the account is protected, and devices are added with one of ten minutes."`
 
 	NoBrowserTrust bool `json:"no_browser_trust,omitempty" doc:"No browser is trusted, nor any that was before."`
 	BrowserDays    int  `json:"browser_days,omitempty" minimum:"0" maximum:"400" doc:"How long a browser is trusted; absent or 0: 30. A shorter time holds at once."`

@@ -98,6 +98,15 @@ func init() {
 				ID: "mac", Kind: Device, Params: totp6, Seed: []byte("seed"), SeedVersion: 1, KeyVersion: 3, PublicKey: []byte("key"),
 			}}
 		},
+		"command-add-phone-guarded": func(c *Command) {
+			c.AddPhone = &AddPhone{Phone: Phone{ID: "p1", Number: "+14155550101"}, SignIn: "s1", Guarded: true}
+		},
+		"command-remove-phone-guarded": func(c *Command) {
+			c.EditPhone = &EditPhone{Phone: "p1", Remove: true, SignIn: "s1", Guarded: true}
+		},
+		"command-protect-guarded": func(c *Command) {
+			c.Protect = &Protect{Own: "phone", Link: []byte("fedcba9876543210"), Guarded: true}
+		},
 	} {
 		goldenCommands[name] = goldenCommand(set)
 	}

@@ -90,7 +90,12 @@ func enrol(p Policy, s *State, c *Command) Decision {
 // could be proved, the first one comes in as it is; and what an account is worth that isn't protected says its assurance.
 func (s *State) guards(p Policy, signIn string, now Time) bool {
 	owned := s.Enrolment.Mode == TwoFactor || slices.ContainsFunc(s.Credentials, func(k Credential) bool { return k.Kind == Device })
-	return owned && !p.OpenEnrolment && !s.Fresh(signIn, Time(or(p.StepUpMinutes, DefaultStepUpMinutes, 24*60))*60*1000, now)
+	return owned && !p.OpenEnrolment && !s.Fresh(signIn, p.stepUpWithin(), now)
+}
+
+// stepUpWithin is how long ago a second factor may have been proved, where one is asked for though policy doesn't say.
+func (p SignInPolicy) stepUpWithin() Time {
+	return Time(or(p.StepUpMinutes, DefaultStepUpMinutes, 24*60)) * 60 * 1000
 }
 
 // deviceTrustKey is hsm.KeyDeviceTrust, as log entries name it.

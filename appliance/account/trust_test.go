@@ -206,6 +206,25 @@ func TestAnotherDeviceNeedsASecondFactor(t *testing.T) {
 	w.policy.OpenEnrolment = true
 	w.want(Done, guarded(w, "tv", ""))
 
+	// Nor is turning protection on a door for one.
+	w = holder(t, "phone")
+	w.phone("p1", "+14155550101")
+	w.now += hour
+	c = w.command()
+	c.Protect = &Protect{Register: true, Link: make([]byte, LinkSize), Guarded: true}
+	w.want(StepUp, c)
+	c.Protect.Register, c.Protect.Own = false, "phone"
+	w.want(Done, c)
+	// Then the phones are guarded as well: one's own would bring the code that adds a device of one's own.
+	added, removed := w.addPhone("p2", "+14155550102"), w.removePhone("p1")
+	added.AddPhone.Guarded, removed.EditPhone.Guarded = true, true
+	w.want(StepUp, added)
+	w.want(StepUp, removed)
+	w.verified("s1")
+	added.AddPhone.SignIn, removed.EditPhone.SignIn = "s1", "s1"
+	w.want(Done, added)
+	w.want(LastPhone, removed)
+
 	// Removing them all is no way around it where protection is on.
 	w = holder(t, "phone")
 	w.phone("p1", "+14155550101")
