@@ -115,6 +115,7 @@ func (a *API) register() error {
 	a.registerAppPasswords(h)
 	a.registerSignIns(h)
 	a.registerPhones(h)
+	a.registerTrust(h)
 	a.registerProtection(h)
 	a.registerNotices(h)
 	a.registerTenants(h)

@@ -26,7 +26,7 @@ type (
 
 func (a *API) registerCredentials(h huma.API) {
 	huma.Register(h, operation("POST /v1/accounts/{account}/devices", "enrol-device", "credentials", "Enrol a device by its public key",
-		"A seed is made inside the hardware and sealed to the device's key there. Repeating the request with its Idempotency-Key gives the same device again.",
+		"A seed is made inside the hardware and sealed to the device's key there. An account that has a device, or is protected, wants a sign-in that was verified of late (step-up), and its devices are told; a new device is better registered with the code itself (verify-sign-in). Repeating the request with its Idempotency-Key gives the same device again.",
 		http.StatusCreated), a.enrolDevice)
 	huma.Register(h, operation("GET /v1/accounts/{account}/devices", "list-devices", "credentials", "List an account's devices", "", http.StatusOK),
 		func(ctx context.Context, in *AccountPath) (*credentialsOutput, error) {
@@ -44,7 +44,7 @@ func (a *API) registerCredentials(h huma.API) {
 		})
 
 	huma.Register(h, operation("POST /v1/accounts/{account}/authenticators", "add-authenticator", "credentials", "Add an authenticator app",
-		"With uri an existing seed is imported (policy: allow_import). Without it a seed is made and shown in this answer, once (policy: allow_reveal); repeating the request gives the authenticator without it.",
+		"With uri an existing seed is imported (policy: allow_import). Without it a seed is made and shown in this answer, once (policy: allow_reveal). As with a device, a verified sign-in may be asked for; repeating the request gives the authenticator without it.",
 		http.StatusCreated), a.addAuthenticator)
 	huma.Register(h, operation("GET /v1/accounts/{account}/authenticators", "list-authenticators", "credentials", "List an account's authenticator apps", "", http.StatusOK),
 		func(ctx context.Context, in *AccountPath) (*credentialsOutput, error) {
@@ -65,14 +65,17 @@ func (a *API) registerCredentials(h huma.API) {
 func (a *API) enrolDevice(ctx context.Context, in *struct {
 	AccountPath
 	IdempotencyKey
-	Body wire.DeviceRequest
+	Body wire.DeviceEnrolment
 },
 ) (*struct{ Body wire.EnrolledDevice }, error) {
 	e, r := exchangeOf(ctx), in.Body
 	if err := checkTexts("name", r.Name, "model", r.Model, "serial", r.Serial, "platform", r.Platform, "system_version", r.SystemVersion); err != nil {
 		return nil, failed(ctx, err)
 	}
-	d, err := a.service.EnrolDevice(ctx, e.caller, e.idempotencyKey, in.Account, applianceDevice(r))
+	if r.SignIn != "" && !validID(r.SignIn) {
+		return nil, failed(ctx, invalid("sign_in", idRule))
+	}
+	d, err := a.service.EnrolDevice(ctx, e.caller, e.idempotencyKey, in.Account, r.SignIn, applianceDevice(r.DeviceRequest))
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
@@ -106,7 +109,12 @@ func (a *API) addAuthenticator(ctx context.Context, in *struct {
 	if err := checkTexts("issuer", in.Body.Issuer, "label", in.Body.Label); err != nil {
 		return nil, failed(ctx, err)
 	}
-	request := appliance.AuthenticatorRequest{Issuer: in.Body.Issuer, Label: in.Body.Label, Params: otpParams(in.Body.Params)}
+	if in.Body.SignIn != "" && !validID(in.Body.SignIn) {
+		return nil, failed(ctx, invalid("sign_in", idRule))
+	}
+	request := appliance.AuthenticatorRequest{
+		Issuer: in.Body.Issuer, Label: in.Body.Label, Params: otpParams(in.Body.Params), SignIn: in.Body.SignIn,
+	}
 	if !in.Body.URI.IsZero() {
 		if in.Body.Issuer != "" || in.Body.Label != "" || in.Body.Params != (wire.Params{}) {
 			return nil, failed(ctx, invalid("uri", "goes without issuer, label and params: it has its own"))

@@ -44,6 +44,14 @@ type scripted struct {
 	newPassword appliance.NewAppPassword
 	revoked     string
 
+	signIn    string
+	browser   appliance.BrowserRequest
+	shown     string // a browser's token
+	trust     bool
+	proof     appliance.DeviceProof
+	signedOut string
+	password  appliance.PasswordChange
+
 	begun    appliance.BeginRequest
 	class    string
 	settings string
@@ -93,8 +101,9 @@ func (s *scripted) DeleteAccount(_ context.Context, c appliance.Caller, key, nam
 	return s.err
 }
 
-func (s *scripted) EnrolDevice(_ context.Context, c appliance.Caller, key, name string, _ appliance.DeviceRequest) (appliance.EnrolledDevice, error) {
+func (s *scripted) EnrolDevice(_ context.Context, c appliance.Caller, key, name, signIn string, _ appliance.DeviceRequest) (appliance.EnrolledDevice, error) {
 	s.note("EnrolDevice", c, key, name)
+	s.signIn = signIn
 	return appliance.EnrolledDevice{
 		CredentialInfo: s.info(name).Credentials[0], Envelope: hsm.Envelope{Ephemeral: []byte{4}, Wrapped: []byte{5}},
 		Binding: hsm.Binding{Tenant: c.Tenant, Account: name, Credential: "device1", Version: 1}, Entry: 7,

@@ -136,6 +136,7 @@ func (a *API) newHuma() huma.API {
 				{Name: "verifications", Description: "Is the person who is signing in really the owner of this account?"},
 				{Name: "app-passwords", Description: "Passwords of programs that can't ask for a code."},
 				{Name: "sign-ins", Description: "Attempts of somebody to get in, from the first request to their end."},
+				{Name: "trust", Description: "Browsers and devices that need no code, and the events after which they do again."},
 				{Name: "phones", Description: "Phones to which codes may be sent."},
 				{Name: "protection", Description: "Turning protection on, the two weeks of changing one's mind, and who and what is eligible."},
 				{Name: "notices", Description: "What leaves the appliance by itself: notices for front-ends, codes for a gateway."},

@@ -67,7 +67,7 @@ func (a *API) registerPhones(h huma.API) {
 			AccountPath
 			PhonePath
 			IdempotencyKey
-			SignIn string `query:"sign_in" maxLength:"64" doc:"A sign-in that was verified of late, where the tenant's policy asks for one."`
+			SignIn string `query:"sign_in" maxLength:"64" doc:"A sign-in that was verified of late, where the tenant's policy asks for one, or the account is protected."`
 		},
 		) (*empty, error) {
 			e := exchangeOf(ctx)

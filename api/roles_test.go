@@ -38,6 +38,11 @@ var bodies = map[string]string{
 	"PUT /v1/accounts/{account}/devices/{device}":                   `{"system_version":"9.1"}`,
 	"POST /v1/accounts/{account}/devices/{device}/reports":          `{"state":"lost"}`,
 	"PUT /v1/accounts/{account}/devices/{device}/presence":          `{"signed_in":true}`,
+	"POST /v1/accounts/{account}/browsers":                          `{"sign_in":"s1","browser":"0123456789abcdef"}`,
+	"POST /v1/accounts/{account}/browsers/verifications":            `{"browser":"0123456789abcdef","token":"t"}`,
+	"POST /v1/accounts/{account}/browsers/sign-outs":                `{"browser":"0123456789abcdef"}`,
+	"POST /v1/accounts/{account}/devices/{device}/verifications":    `{"challenge":"MDEyMzQ1Njc4OWFiY2RlZg==","time_ms":1,"signature":"AAAA"}`,
+	"POST /v1/accounts/{account}/password-changes":                  `{"security":true,"device":"d1"}`,
 	"PUT /v1/tenants/{tenant}/webhooks/{destination}":               `{"url":"https://push.example"}`,
 	"PUT /v1/tenants/{tenant}/policy":                               `{"allow_import":true}`,
 	"POST /v1/clients":                                              `{"public_key":"AAAA","role":"auditor","name":"a"}`,
@@ -55,7 +60,7 @@ var queries = map[string]string{"GET /v1/log/proofs": "?entry=3", "GET /v1/eligi
 
 var fill = strings.NewReplacer("{account}", "alice", "{device}", "device1", "{authenticator}", "a1", "{tenant}", "acme", "{id}", "n3",
 	"{tree}", "2026", "{path...}", "0/000", "{entry}", "3",
-	"{sign_in}", "s1", "{phone}", "p1", "{destination}", "gateway")
+	"{sign_in}", "s1", "{browser}", "b1", "{phone}", "p1", "{destination}", "gateway")
 
 func well() *scripted {
 	return &scripted{
@@ -109,6 +114,15 @@ func TestRoles(t *testing.T) {
 		"PUT /v1/accounts/{account}/devices/{device}":                                   {asFrontend},
 		"POST /v1/accounts/{account}/devices/{device}/reports":                          {asFrontend},
 		"PUT /v1/accounts/{account}/devices/{device}/presence":                          {asFrontend},
+		"POST /v1/accounts/{account}/browsers":                                          {asFrontend},
+		"GET /v1/accounts/{account}/browsers":                                           {asFrontend, asHelpdesk},
+		"DELETE /v1/accounts/{account}/browsers":                                        {asFrontend},
+		"DELETE /v1/accounts/{account}/browsers/{browser}":                              {asFrontend},
+		"POST /v1/accounts/{account}/browsers/verifications":                            {asFrontend},
+		"POST /v1/accounts/{account}/browsers/sign-outs":                                {asFrontend},
+		"POST /v1/accounts/{account}/devices/{device}/verifications":                    {asFrontend},
+		"POST /v1/accounts/{account}/devices/{device}/sign-outs":                        {asFrontend},
+		"POST /v1/accounts/{account}/password-changes":                                  {asFrontend},
 		"GET /v1/notices/stream":                                                        {asFrontend},
 		"GET /v1/tenants/{tenant}/notices":                                              {asOperator, asAuditor},
 		"GET /v1/tenants/{tenant}/webhooks":                                             {asOperator, asAuditor},

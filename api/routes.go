@@ -81,6 +81,16 @@ var access = map[string]roles{
 	"POST /v1/accounts/{account}/phones/{phone}/codes":         frontend,
 	"POST /v1/accounts/{account}/phones/{phone}/verifications": frontend,
 
+	"POST /v1/accounts/{account}/browsers":                       frontend,
+	"GET /v1/accounts/{account}/browsers":                        frontend | helpdesk,
+	"DELETE /v1/accounts/{account}/browsers":                     frontend,
+	"DELETE /v1/accounts/{account}/browsers/{browser}":           frontend,
+	"POST /v1/accounts/{account}/browsers/verifications":         frontend,
+	"POST /v1/accounts/{account}/browsers/sign-outs":             frontend,
+	"POST /v1/accounts/{account}/devices/{device}/verifications": frontend,
+	"POST /v1/accounts/{account}/devices/{device}/sign-outs":     frontend,
+	"POST /v1/accounts/{account}/password-changes":               frontend,
+
 	noticesRoute:                                           frontend,
 	"POST /v1/accounts/{account}/protection":               frontend,
 	"GET /v1/accounts/{account}/protection":                frontend | helpdesk,

@@ -18,7 +18,7 @@ type Service interface {
 	Account(ctx context.Context, c appliance.Caller, name string) (appliance.AccountInfo, error)
 	DeleteAccount(ctx context.Context, c appliance.Caller, idempotencyKey, name string) error
 
-	EnrolDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.DeviceRequest) (appliance.EnrolledDevice, error)
+	EnrolDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, signIn string, r appliance.DeviceRequest) (appliance.EnrolledDevice, error)
 	AddAuthenticator(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.AuthenticatorRequest) (appliance.NewAuthenticator, error)
 	RemoveCredential(ctx context.Context, c appliance.Caller, idempotencyKey, name, credential string) error
 
@@ -43,6 +43,15 @@ type Service interface {
 	SendPhoneCode(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone string, voice bool) (appliance.Sending, error)
 	VerifyPhone(ctx context.Context, c appliance.Caller, idempotencyKey, name, phone string, code otp.Code) (appliance.Verification, error)
 	VerifyPhoneAndProtect(ctx context.Context, c appliance.Caller, idempotencyKey, name, id string, code otp.Code, r appliance.ProtectRequest) (appliance.Verification, *appliance.Protected, error)
+
+	TrustBrowser(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.BrowserRequest) (appliance.TrustedBrowser, error)
+	CheckBrowser(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.BrowserCheck) (appliance.BrowserTrust, error)
+	Browsers(ctx context.Context, c appliance.Caller, name string) ([]appliance.BrowserInfo, error)
+	RevokeBrowser(ctx context.Context, c appliance.Caller, idempotencyKey, name, id string) error
+	SignOutBrowser(ctx context.Context, c appliance.Caller, idempotencyKey, name, browser string) error
+	CheckDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name string, p appliance.DeviceProof) (appliance.DeviceTrust, error)
+	SignOutDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string) error
+	ChangePassword(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.PasswordChange) error
 
 	Notices(ctx context.Context, c appliance.Caller, after *uint64, missed func() error, fn func(appliance.NoticeEvent) error) error
 	Webhooks(ctx context.Context, c appliance.Caller, tenant string) ([]appliance.Webhook, error)

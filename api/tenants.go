@@ -53,6 +53,7 @@ func wirePolicy(p appliance.Policy) wire.Policy {
 		SendsPerPhone: int(p.SendsPerPhone), SendsPerAccount: int(p.SendsPerAccount), SendCooldownSeconds: int(p.CooldownSeconds),
 		StepUpMinutes: int(p.StepUpMinutes), TellPhones: p.TellPhones, BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly,
 		ExcludedClasses: p.Excluded, Platforms: wirePlatforms(p.Platforms),
+		NoBrowserTrust: p.NoBrowserTrust, BrowserDays: int(p.BrowserDays), OpenEnrolment: p.OpenEnrolment,
 	}
 }
 
@@ -65,6 +66,9 @@ func appliancePolicy(p wire.Policy) appliance.Policy {
 			SendsPerPhone: uint8(p.SendsPerPhone), SendsPerAccount: uint8(p.SendsPerAccount),
 			CooldownSeconds: uint16(p.SendCooldownSeconds), StepUpMinutes: uint16(p.StepUpMinutes),
 			TellPhones: p.TellPhones,
+		},
+		BrowserPolicy: account.BrowserPolicy{
+			NoBrowserTrust: p.NoBrowserTrust, BrowserDays: uint16(p.BrowserDays), OpenEnrolment: p.OpenEnrolment,
 		},
 		EnrolmentPolicy: account.EnrolmentPolicy{
 			BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly, Excluded: p.ExcludedClasses,

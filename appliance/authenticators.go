@@ -54,7 +54,7 @@ func (s *Service) importAuthenticator(
 		credential.Seed, credential.KeyVersion = mustEncode(sealed), sealed.KeyVersion
 	}
 	// With the door closed there is no seed, and the core's refusal is what the log keeps of the attempt.
-	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, credential, account.ImportedDoor)
+	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, r.SignIn, credential, account.ImportedDoor)
 	if err != nil {
 		return NewAuthenticator{}, err
 	}
@@ -88,7 +88,7 @@ func (s *Service) revealAuthenticator(
 		defer seed.Destroy()
 		credential.Seed, credential.KeyVersion = mustEncode(sealed), sealed.KeyVersion
 	}
-	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, credential, account.RevealedDoor)
+	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, r.SignIn, credential, account.RevealedDoor)
 	if err != nil {
 		return NewAuthenticator{}, err
 	}

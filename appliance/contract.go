@@ -111,6 +111,7 @@ type AuthenticatorRequest struct {
 	Issuer string
 	Label  string
 	Params otp.Params // zero fields: TOTP, SHA-1, 6 digits, 30 s
+	SignIn string     // verified of late, for an account that has a device or is protected
 }
 
 // NewAuthenticator is the answer. URI and QR are set only when the seed was made here; they are shown this once and

@@ -16,9 +16,10 @@ import (
 var deviceParams = otp.Params{Mode: otp.TOTP, Hash: otp.SHA1, Digits: 6, Period: 30}
 
 // EnrolDevice makes a seed in the module, sealed at once under the wrapping key and to the device's own key, and a
-// certificate for that key. Repeating the request with its Idempotency-Key gives the same device again.
+// certificate for that key. Repeating the request with its Idempotency-Key gives the same device again. An account that has
+// a device, or is protected, wants a sign-in that was verified of late: ErrStepUp.
 func (s *Service) EnrolDevice(
-	ctx context.Context, c Caller, idempotencyKey, name string, r DeviceRequest,
+	ctx context.Context, c Caller, idempotencyKey, name, signIn string, r DeviceRequest,
 ) (EnrolledDevice, error) {
 	if err := s.usable(); err != nil {
 		return EnrolledDevice{}, err
@@ -27,7 +28,7 @@ func (s *Service) EnrolDevice(
 	if err != nil {
 		return EnrolledDevice{}, err
 	}
-	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, credential, account.SealedDoor)
+	enrolled, entry, err := s.enrol(ctx, c, idempotencyKey, name, signIn, credential, account.SealedDoor)
 	if err != nil {
 		return EnrolledDevice{}, err
 	}
@@ -66,13 +67,13 @@ func (s *Service) prepareDevice(ctx context.Context, tenant, name string, r Devi
 
 // enrol commits a credential. It returns the one that counts: with a repeated request that is the first one's.
 func (s *Service) enrol(
-	ctx context.Context, c Caller, idempotencyKey, name string, credential account.Credential, door account.Door,
+	ctx context.Context, c Caller, idempotencyKey, name, signIn string, credential account.Credential, door account.Door,
 ) (*account.Credential, int64, error) {
 	cmd, err := s.command(c, idempotencyKey, name)
 	if err != nil {
 		return nil, 0, err
 	}
-	cmd.Enrol = &account.Enrol{Credential: credential, Door: door}
+	cmd.Enrol = &account.Enrol{Credential: credential, Door: door, SignIn: signIn, Guarded: true}
 	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return nil, 0, err

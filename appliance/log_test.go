@@ -44,7 +44,7 @@ func TestReceiptsTellNoMoreThanAnswers(t *testing.T) {
 	if _, _, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil {
 		t.Fatal(err)
 	}
-	device, err := n.EnrolDevice(t.Context(), c, "", "alice", appliance.DeviceRequest{PublicKey: public})
+	device, err := n.EnrolDevice(t.Context(), c, "", "alice", "", appliance.DeviceRequest{PublicKey: public})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,12 +103,18 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 			case decision.Next != nil:
 				tx.Set(key, account.EncodeState(decision.Next))
 			}
-			if m.Changed != nil && (cmd.Remove != nil || cmd.Delete != nil || cmd.Lose != nil) && (decision.Erase || decision.Next != nil) {
+			if m.Changed != nil && dropsSeeds(cmd) && (decision.Erase || decision.Next != nil) {
 				m.Changed(cmd.Tenant, cmd.Account)
 			}
 			return mustEncode(decision.Result)
 		},
 	}, nil
+}
+
+// dropsSeeds says that a command may take credentials away.
+func dropsSeeds(cmd *account.Command) bool {
+	return cmd.Remove != nil || cmd.Delete != nil || cmd.Lose != nil || cmd.ChangePassword != nil ||
+		cmd.EndTrust != nil && cmd.EndTrust.Device != ""
 }
 
 // erases are the prefixes under which there may be something of an account that is erased: its record, its earlier

@@ -205,11 +205,11 @@ func TestADeviceIsEnrolledAndItsCodeOpensOnce(t *testing.T) {
 	if _, created, err := n.PutAccount(t.Context(), c, "", "alice", ""); err != nil || !created {
 		t.Fatalf("making an account: created %v, %v", created, err)
 	}
-	device, err := n.EnrolDevice(t.Context(), c, "k1", "alice", appliance.DeviceRequest{PublicKey: public, Name: "phone"})
+	device, err := n.EnrolDevice(t.Context(), c, "k1", "alice", "", appliance.DeviceRequest{PublicKey: public, Name: "phone"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := n.EnrolDevice(t.Context(), c, "k1", "alice", appliance.DeviceRequest{PublicKey: public, Name: "phone"})
+	again, err := n.EnrolDevice(t.Context(), c, "k1", "alice", "", appliance.DeviceRequest{PublicKey: public, Name: "phone"})
 	if err != nil || again.ID != device.ID {
 		t.Fatalf("the same request again: device %q, %v; want %q", again.ID, err, device.ID)
 	}

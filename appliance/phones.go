@@ -47,7 +47,7 @@ func (s *Service) AddPhone(ctx context.Context, c Caller, idempotencyKey, name s
 	if err != nil {
 		return PhoneInfo{}, err
 	}
-	cmd.AddPhone = &account.AddPhone{Phone: account.Phone{ID: id, Number: r.Number, Label: r.Label}, SignIn: r.SignIn}
+	cmd.AddPhone = &account.AddPhone{Phone: account.Phone{ID: id, Number: r.Number, Label: r.Label}, SignIn: r.SignIn, Guarded: true}
 	state, result, err := s.done(ctx, cmd)
 	if err != nil {
 		return PhoneInfo{}, err
@@ -102,7 +102,7 @@ func (s *Service) ChangePhone(ctx context.Context, c Caller, idempotencyKey, nam
 
 // RemovePhone removes a phone, but never the last that is verified. Codes that were sent to it are dead when this returns.
 func (s *Service) RemovePhone(ctx context.Context, c Caller, idempotencyKey, name, id, signIn string) error {
-	_, err := s.editPhone(ctx, c, idempotencyKey, name, account.EditPhone{Phone: id, Remove: true, SignIn: signIn})
+	_, err := s.editPhone(ctx, c, idempotencyKey, name, account.EditPhone{Phone: id, Remove: true, SignIn: signIn, Guarded: true})
 	return err
 }
 

@@ -183,7 +183,7 @@ func TestE6_SeenOnceAnHour(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, public := newDeviceKey(t)
-	d, err := n.EnrolDevice(t.Context(), c, "", "alice", appliance.DeviceRequest{PublicKey: public})
+	d, err := n.EnrolDevice(t.Context(), c, "", "alice", "", appliance.DeviceRequest{PublicKey: public})
 	if err != nil || d.Presence != account.PresenceUnknown || !d.LastSeen.IsZero() {
 		t.Fatalf("%+v %v", d, err)
 	}

@@ -100,7 +100,7 @@ func (s *Service) protecting(r ProtectRequest) (account.Protect, error) {
 	if _, err := io.ReadFull(s.rand, link); err != nil {
 		return account.Protect{}, fmt.Errorf("drawing a link: %w", err)
 	}
-	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked}
+	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked, Guarded: true}
 	if d := r.Register; d != nil {
 		if _, _, err := parseDeviceKey(d.PublicKey); err != nil {
 			return account.Protect{}, err

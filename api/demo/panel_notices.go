@@ -22,6 +22,10 @@ var noticeWords = map[string]string{
 	wire.NoticeProtectionOn:  "Two-factor authentication was turned on",
 	wire.NoticeProtectionOff: "Two-factor authentication was turned off",
 	wire.NoticeDeviceLost:    "A device was reported lost or erased",
+
+	wire.NoticeBrowserTrusted:  "A browser became trusted",
+	wire.NoticeBrowserReused:   "A copy of a browser's token was used: it is not trusted any more",
+	wire.NoticePasswordChanged: "The password was changed",
 }
 
 var noticesPanel = panel{

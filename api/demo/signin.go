@@ -210,8 +210,8 @@ func (s *Site) signOut(w http.ResponseWriter, r *http.Request, h *home) {
 	x := s.sessions.get(r)
 	mac, _ := h.theMac()
 	if id := mac.ID(); x.in && r.PostFormValue("forget") != "" && id != "" {
-		if err := s.api.RemoveDevice(withKey(r), x.account, id); err != nil && !isNotFound(err) {
-			h.complain(paneMac, s.explain("removing a Mac", err))
+		if err := s.api.SignOutDevice(withKey(r), x.account, id); err != nil && !isNotFound(err) {
+			h.complain(paneMac, s.explain("signing out of a Mac", err))
 			return
 		}
 		if err := mac.Forget(); err != nil {

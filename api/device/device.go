@@ -25,6 +25,7 @@ const (
 	denialDomain    = "strongroom/decision/v2" // with a reason
 	fetchDomain     = "strongroom/fetch/v1"
 	textProofDomain = "strongroom/text-proof/v1"
+	trustDomain     = "strongroom/device-trust/v1"
 	codeDomain      = "strongroom/sealed-code/v1"
 	envelopeDomain  = "strongroom/envelope/v1"
 )
@@ -131,6 +132,14 @@ func (k *Key) ProveText(s SignIn, phone, code string) ([]byte, error) {
 	return k.signMessage(TextProofMessage(s, phone, code))
 }
 
+// ProveTrust signs that this device is here, for a front-end that drew the challenge for this one question: 16 to 64 random
+// bytes. A device that is asked while nobody signs in on it doesn't answer.
+func (k *Key) ProveTrust(b Binding, challenge []byte, at time.Time) (timeMS int64, signature []byte, err error) {
+	timeMS = at.UnixMilli()
+	signature, err = k.signMessage(TrustMessage(b, challenge, timeMS))
+	return timeMS, signature, err
+}
+
 func (k *Key) signMessage(m []byte) ([]byte, error) {
 	sum := sha256.Sum256(m)
 	signature, err := ecdsa.SignASN1(rand.Reader, k.sign, sum[:])
@@ -163,6 +172,11 @@ func FetchMessage(s SignIn, timeMS int64) []byte {
 func TextProofMessage(s SignIn, phone, code string) []byte {
 	sum := sha256.Sum256([]byte(code))
 	return message(textProofDomain, s.Tenant, s.Account, s.ID, string(s.Nonce), phone, string(sum[:]))
+}
+
+// TrustMessage is what is signed to show that the device is here.
+func TrustMessage(b Binding, challenge []byte, timeMS int64) []byte {
+	return message(trustDomain, b.Tenant, b.Account, b.Credential, string(challenge), eight(uint64(timeMS)))
 }
 
 // message joins parts, each after its length in four bytes, high byte first.

@@ -61,6 +61,12 @@ type vectors struct {
 		Message   []byte `json:"message"`
 		Signature []byte `json:"signature"`
 	} `json:"text_proof"`
+	Trust struct {
+		Challenge []byte `json:"challenge"`
+		TimeMS    int64  `json:"time_ms"`
+		Message   []byte `json:"message"`
+		Signature []byte `json:"signature"`
+	} `json:"trust"`
 	Seed struct {
 		Version   uint32 `json:"version"`
 		Ephemeral []byte `json:"ephemeral"`
@@ -141,6 +147,8 @@ func (v *vectors) renew(t *testing.T, k *Key) {
 	v.Fetch.Signature = sign(v.Fetch.Message)
 	v.TextProof.Message = TextProofMessage(s, v.TextProof.Phone, v.TextProof.Code)
 	v.TextProof.Signature = sign(v.TextProof.Message)
+	v.Trust.Message = TrustMessage(v.binding(), v.Trust.Challenge, v.Trust.TimeMS)
+	v.Trust.Signature = sign(v.Trust.Message)
 	v.Seed.Ephemeral, v.Seed.Wrapped = seal(t, k, v.binding(), v.Seed.Seed)
 	public, err := hpke.NewDHKEMPublicKey(k.agree.PublicKey())
 	if err != nil {
@@ -227,6 +235,16 @@ func TestVectors(t *testing.T) {
 	same("text proof", p.Message, TextProofMessage(s, p.Phone, p.Code),
 		appliance.TextProofMessage(s.Tenant, s.Account, s.ID, s.Nonce, p.Phone, p.Code))
 	verify("text proof", p.Message, p.Signature)
+	q := v.Trust
+	same("trust", q.Message, TrustMessage(v.binding(), q.Challenge, q.TimeMS), account.TrustMessage(s.Tenant, s.Account, &account.CheckDevice{
+		Device: s.Device, Challenge: q.Challenge, Time: account.Time(q.TimeMS),
+	}))
+	verify("trust", q.Message, q.Signature)
+	timeMS, signature, err := k.ProveTrust(v.binding(), q.Challenge, time.UnixMilli(q.TimeMS))
+	if err != nil || timeMS != q.TimeMS {
+		t.Errorf("proving trust at %d: %v", timeMS, err)
+	}
+	verify("trust that is proved", q.Message, signature)
 
 	seed, err := k.OpenSeed(v.binding(), v.Seed.Ephemeral, v.Seed.Wrapped)
 	if err != nil || !bytes.Equal(seed.Reveal(), v.Seed.Seed) {

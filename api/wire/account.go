@@ -98,6 +98,7 @@ type AuthenticatorRequest struct {
 	Issuer string `json:"issuer,omitempty" maxLength:"64" example:"Example Bank"`
 	Label  string `json:"label,omitempty" maxLength:"128" example:"alice@example.com"`
 	Params Params `json:"params,omitzero"`
+	SignIn string `json:"sign_in,omitempty" maxLength:"64" doc:"Verified of late; as for a device."`
 }
 
 func (r AuthenticatorRequest) reveal() any {
@@ -141,8 +142,12 @@ type Policy struct {
 	SendsPerPhone       int    `json:"sends_per_phone,omitempty" minimum:"0" maximum:"20" doc:"Codes that may be sent to one number within an hour; absent or 0: 5."`
 	SendsPerAccount     int    `json:"sends_per_account,omitempty" minimum:"0" maximum:"40" doc:"Codes that may be sent for one account within an hour; absent or 0: 10."`
 	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
-	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for."`
 	TellPhones          bool   `json:"tell_phones,omitempty" doc:"When a number is removed, all verified numbers of the account are told by a text, that one too. The gateway gets message.send for it."`
+	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for unless the account is protected, and devices are added with one of ten minutes."`
+
+	NoBrowserTrust bool `json:"no_browser_trust,omitempty" doc:"No browser is trusted, nor any that was before."`
+	BrowserDays    int  `json:"browser_days,omitempty" minimum:"0" maximum:"400" doc:"How long a browser is trusted; absent or 0: 30. A shorter time holds at once."`
+	OpenEnrolment  bool `json:"open_enrolment,omitempty" doc:"Devices and apps may be added to an account that has a device or is protected without a sign-in that was verified within step_up_minutes, or ten. Whoever holds a front-end's certificate can then allow sign-ins with a device of their own."`
 
 	BornProtected   bool       `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
 	NoWayBack       bool       `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`

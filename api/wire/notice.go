@@ -29,6 +29,10 @@ const (
 	NoticeDeviceLost    = "device.lost"
 	NoticeNotMe         = "sign-in.not_me" // alert: a sign-in was denied by somebody who says that it isn't theirs
 	NoticeMessage       = "message.send"   // the gateway's: a text without a code
+
+	NoticeBrowserTrusted  = "browser.trusted"
+	NoticeBrowserReused   = "browser.token-reused" // its trust has ended: two browsers have had its token
+	NoticePasswordChanged = "password.changed"
 )
 
 // NoticeData is what a front-end is told.

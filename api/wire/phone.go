@@ -20,7 +20,7 @@ type Phones struct {
 type PhoneRequest struct {
 	Number Secret `json:"number" minLength:"8" maxLength:"16" doc:"E.164, with its plus sign and nothing between the digits." example:"+14155550132"`
 	Label  string `json:"label,omitempty" maxLength:"128"`
-	SignIn string `json:"sign_in,omitempty" maxLength:"64" doc:"A sign-in that was verified of late, where the tenant's policy asks for one (step_up_minutes)."`
+	SignIn string `json:"sign_in,omitempty" maxLength:"64" doc:"A sign-in that was verified of late, where the tenant's policy asks for one (step_up_minutes), or the account is protected."`
 }
 
 func (r PhoneRequest) reveal() any {

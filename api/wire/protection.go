@@ -44,7 +44,7 @@ type ClassRequest struct {
 type ProtectionRequest struct {
 	Device          string         `json:"device,omitempty" maxLength:"64" doc:"The id of the account's device on which it is turned on."`
 	NewDevice       *DeviceRequest `json:"new_device,omitempty" doc:"Or the device, which becomes trusted in the same step."`
-	SignIn          string         `json:"sign_in,omitempty" maxLength:"64" doc:"A sign-in that was verified of late, where the tenant's policy asks for one (step_up_minutes); a phone that was verified as recently does as well."`
+	SignIn          string         `json:"sign_in,omitempty" maxLength:"64" doc:"A sign-in that was verified of late, where the tenant's policy asks for one (step_up_minutes), or a new device is given for an account that has one; a phone that was verified as recently does as well."`
 	EarlierSettings Secret         `json:"earlier_settings,omitzero" maxLength:"21848" doc:"Base64 of at most 16 KiB that the front-end wants back should protection be turned off, such as old security questions. Sealed in the hardware; after 14 days their key is destroyed in every node."`
 	Checked         bool           `json:"checked,omitempty" doc:"The front-end asked its own questions before, such as security questions. It is noted in the log."`
 }

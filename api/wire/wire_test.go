@@ -24,6 +24,11 @@ var secrets = []any{
 	wire.VerifyPhoneRequest{Code: wire.NewSecret("S3CRET"), Protection: &wire.ProtectionRequest{Device: "d", EarlierSettings: wire.NewSecret("S3CRET2")}},
 	wire.PhoneVerification{Outcome: wire.Wrong, Entry: 4},
 	wire.PhoneVerification{Outcome: wire.Accepted, Protection: &wire.ProtectionAnswer{LinkToken: wire.NewSecret("S3CRET"), Entry: 4}},
+	wire.TrustBrowserRequest{SignIn: "s1", Browser: wire.NewSecret("S3CRET"), Name: "<&>"},
+	wire.TrustedBrowser{Browser: wire.Browser{ID: "b1"}, Token: wire.NewSecret("S3CRET"), Entry: 4},
+	wire.VerifyBrowserRequest{Browser: wire.NewSecret("S3CRET"), Token: wire.NewSecret("S3CRET2")},
+	wire.BrowserVerification{Outcome: wire.Trusted, Browser: "b1", Token: wire.NewSecret("S3CRET"), Assurance: "password", Entry: 4},
+	wire.SignOutBrowserRequest{Browser: wire.NewSecret("S3CRET")},
 	wire.JoinToken{Token: wire.NewSecret("S3CRET")},
 	wire.JoinRequest{Token: wire.NewSecret("S3CRET"), NodeID: "n", IdentityKey: []byte{1}, LogKey: []byte{2}, TransportKey: []byte{3}},
 }

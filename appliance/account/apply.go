@@ -10,7 +10,7 @@ import (
 // what it is worth, and every notice passes on its way to devices.
 func Apply(p Policy, s *State, c *Command) Decision {
 	d := apply(p, s, c)
-	if d.Result.Outcome == Accepted && (c.Verify != nil || c.Enter != nil) {
+	if d.Result.Outcome == Accepted && (c.Verify != nil || c.Enter != nil || c.CheckBrowser != nil || c.CheckDevice != nil) {
 		d.Result.Assurance = s.Assurance()
 		if d.Entry != nil && d.Result.Assurance > PasswordLevel {
 			d.Entry.Detail = "assurance " + d.Result.Assurance.String()
@@ -33,6 +33,9 @@ func apply(p Policy, s *State, c *Command) Decision {
 			return unchanged(s, c, act{outcome: Conflict})
 		}
 		return Decision{Result: Result{Outcome: r.Outcome, Credential: r.Credential, Replayed: true, Entry: r.Entry}}
+	}
+	if d, ok := trustCommand(p, s, c); ok {
+		return d
 	}
 	switch {
 	case c.Verify != nil:

@@ -49,6 +49,12 @@ type Command struct {
 	RevokeAppPassword *RevokeAppPassword `cbor:"31,keyasint,omitempty"`
 	VerifyAppPassword *VerifyAppPassword `cbor:"32,keyasint,omitempty"`
 
+	TrustBrowser   *TrustBrowser   `cbor:"33,keyasint,omitempty"`
+	CheckBrowser   *CheckBrowser   `cbor:"34,keyasint,omitempty"`
+	EndTrust       *EndTrust       `cbor:"35,keyasint,omitempty"`
+	CheckDevice    *CheckDevice    `cbor:"36,keyasint,omitempty"`
+	ChangePassword *ChangePassword `cbor:"37,keyasint,omitempty"`
+
 	Protect      *Protect      `cbor:"40,keyasint,omitempty"`
 	Unprotect    *Unprotect    `cbor:"41,keyasint,omitempty"`
 	Lose         *Lose         `cbor:"42,keyasint,omitempty"`
@@ -78,6 +84,10 @@ type Enrol struct {
 	Credential Credential `cbor:"1,keyasint"`
 	Door       Door       `cbor:"2,keyasint"`
 	MACs       uint32     `cbor:"3,keyasint,omitempty"`
+	SignIn     string     `cbor:"33,keyasint,omitempty"` // verified of late, where one is asked for
+	// Guarded says that it comes by itself, not with a code or with protection, and that the account's devices guard it: see
+	// BrowserPolicy.OpenEnrolment. The log holds enrolments from before that was asked.
+	Guarded bool `cbor:"34,keyasint,omitempty"`
 }
 
 // Door is the way a seed came into being, checked against the tenant's policy.
@@ -149,6 +159,7 @@ func (c *Command) Validate() error {
 		c.Begin != nil, c.Decide != nil, c.Fetch != nil, c.Send != nil, c.Enter != nil, c.Cancel != nil,
 		c.AddPhone != nil, c.EditPhone != nil, c.SendPhone != nil, c.VerifyPhone != nil,
 		c.CreateAppPassword != nil, c.RevokeAppPassword != nil, c.VerifyAppPassword != nil,
+		c.TrustBrowser != nil, c.CheckBrowser != nil, c.EndTrust != nil, c.CheckDevice != nil, c.ChangePassword != nil,
 		c.Protect != nil, c.Unprotect != nil, c.Lose != nil, c.UpdateDevice != nil, c.Classify != nil,
 		c.Presence != nil,
 	} {
@@ -205,6 +216,7 @@ func (c *Command) Validate() error {
 	case c.Presence != nil:
 		v.text("device", c.Presence.Device, 1, MaxID)
 	}
+	c.validateTrust(v)
 	c.validateEnrolment(v)
 	if q := c.Protecting(); q != nil && q.PriorDay != 0 {
 		today := DayOf(c.Time)
@@ -219,6 +231,7 @@ func (e *Enrol) validate(v *validation) {
 	device := e.Door == SealedDoor
 	v.check(device || e.Door == ImportedDoor || e.Door == RevealedDoor, "door", "not known")
 	v.check(device == (c.Kind == Device), "kind", "does not fit the door")
+	v.text("sign-in", e.SignIn, 0, MaxID)
 	v.check(!device || len(c.PublicKey) > 0, "public key", "missing: a device has one")
 	v.check(!device || len(c.Seed) > 0, "seed", "missing")
 	v.check(c.Added == 0 && c.LastUsed == 0 && c.Watermark == 0 && c.Drift == 0 && c.Presence == Presence{}, "credential", "has a past")

@@ -45,6 +45,9 @@ func enrol(p Policy, s *State, c *Command) Decision {
 	case !p.open(e.Door):
 		refused.outcome = RefusedByPolicy
 		return changed(n, c, refused)
+	case e.Guarded && s.guards(p, e.SignIn, n.Time):
+		refused.outcome = StepUp
+		return changed(n, c, refused)
 	case len(e.Credential.Seed) == 0:
 		return stale
 	case s.index(e.Credential.ID) >= 0:
@@ -80,6 +83,19 @@ func enrol(p Policy, s *State, c *Command) Decision {
 	}
 	d.notify(c, Notice{Kind: NoticeDeviceAdded, Credential: k.ID, Name: k.Name, Device: k.described(), Devices: s.deciders(&SignIn{})})
 	return d
+}
+
+// guards says that a credential can't be added without a second factor that was proved of late. Otherwise whoever holds a
+// front-end's certificate could add a device of their own and allow with it what they like. Where there is nothing yet that
+// could be proved, the first one comes in as it is; and what an account is worth that isn't protected says its assurance.
+func (s *State) guards(p Policy, signIn string, now Time) bool {
+	owned := s.Enrolment.Mode == TwoFactor || slices.ContainsFunc(s.Credentials, func(k Credential) bool { return k.Kind == Device })
+	return owned && !p.OpenEnrolment && !s.Fresh(signIn, p.stepUpWithin(), now)
+}
+
+// stepUpWithin is how long ago a second factor may have been proved, where one is asked for though policy doesn't say.
+func (p SignInPolicy) stepUpWithin() Time {
+	return Time(or(p.StepUpMinutes, DefaultStepUpMinutes, 24*60)) * 60 * 1000
 }
 
 // deviceTrustKey is hsm.KeyDeviceTrust, as log entries name it.

@@ -40,6 +40,7 @@ const (
 	Full         // too many notices wait to be delivered
 
 	OutOfScope Outcome = 20 // an app password of another service or network
+	Reused     Outcome = 22 // a browser's token that a newer one has replaced: two browsers have had it
 )
 
 // Outcomes about protection.
@@ -59,8 +60,8 @@ var outcomeNames = [...]string{
 
 	Ended: "ended", TooSoon: "too-soon", BadSignature: "bad-signature", NotEligible: "not-eligible", LastPhone: "last-phone",
 	StepUp: "step-up-needed", Full: "notices-full",
-	OutOfScope: "out-of-scope",
-	NoPhone:    "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
+	OutOfScope: "out-of-scope", Reused: "token-reused",
+	NoPhone: "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
 	AlreadyOn: "protection-on",
 }
 
@@ -181,6 +182,9 @@ func (c *Command) operation() string {
 		return opVerifyAppPassword
 	case c.Resync != nil:
 		return opResync
+	}
+	if name := c.trustOperation(); name != "" {
+		return name
 	}
 	return c.signInOperation()
 }

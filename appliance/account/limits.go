@@ -133,6 +133,24 @@ const (
 	MACSize         = 32 // HMAC-SHA-256
 	WrongSize       = 16 // 128 bits of it tell two passwords apart
 
+	// DefaultStepUpMinutes is how old, in minutes, a verified sign-in may be with which a device is added, where policy doesn't
+	// say.
+	DefaultStepUpMinutes = 10
+	// MaxBrowsers is more than a person uses; the one that was used longest ago makes room.
+	MaxBrowsers = 20
+	// DefaultBrowserDays and MaxBrowserDays bound how long a browser is trusted without a code.
+	DefaultBrowserDays = 30
+	MaxBrowserDays     = 400
+	// TrustWithin is how long, in milliseconds, a verified sign-in is good for trusting the browser that it was in: the
+	// question comes right behind the code.
+	TrustWithin Time = 10 * 60 * 1000
+	// RotateGrace is how long, in milliseconds, a browser's former token is as good as the new one: two pages that are loaded
+	// at once, or an answer that was lost on the way. A thief who is that quick is found out at the next use.
+	RotateGrace Time = 60 * 1000
+	// MinChallenge and MaxChallenge bound, in bytes, what a device signs to show that it is there: 128 bits never come twice.
+	MinChallenge = 16
+	MaxChallenge = 64
+
 	NonceSize    = 16
 	RepeatSize   = 16
 	MaxSignature = 80  // ASN.1 DER of two numbers of 32 bytes is at most 72

@@ -53,6 +53,13 @@ const (
 	NoticePhoneRemoved
 )
 
+// Kinds about trust.
+const (
+	NoticeBrowserTrusted NoticeKind = 33 + iota
+	NoticeBrowserReused             // its trust has ended: two browsers have had its token
+	NoticePasswordChanged
+)
+
 // Kinds about protection.
 const (
 	NoticeProtectionOn NoticeKind = 40 + iota
@@ -70,7 +77,8 @@ var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
 	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
-	NoticePhoneRemoved: "phone.removed",
+	NoticePhoneRemoved:   "phone.removed",
+	NoticeBrowserTrusted: "browser.trusted", NoticeBrowserReused: "browser.token-reused", NoticePasswordChanged: "password.changed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
 	NoticeNotMe: "sign-in.not_me", NoticeMessage: "message.send",
 }
@@ -103,13 +111,23 @@ func (d *Decision) notify(c *Command, notices ...Notice) {
 	for _, x := range notices {
 		x.Account, x.Time = c.Account, Time(d.Entry.Time)
 		parts := []string{"strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))}
-		if x.Kind == NoticeMessage { // several of a kind in one act
-			parts = append(parts, x.Phone)
+		if n := d.told(x.Kind); n > 0 { // several of a kind in one act
+			parts = append(parts, eight(n))
 		}
 		sum := sha256.Sum256(appendParts(nil, parts...))
 		x.ID = hex.EncodeToString(sum[:12])
 		d.Notices = append(d.Notices, x)
 	}
+}
+
+// told counts the decision's notices of a kind.
+func (d *Decision) told(k NoticeKind) (n uint64) {
+	for i := range d.Notices {
+		if d.Notices[i].Kind == k {
+			n++
+		}
+	}
+	return n
 }
 
 // also adds an entry for another key that the act uses, or is about to use. It goes before the use: the answer that needs

@@ -95,8 +95,9 @@ var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadd
 // AddPhone adds a number, pending until a code that is sent to it is typed. A number that the account has is left as it
 // is: Outcome Exists, with its id.
 type AddPhone struct {
-	Phone  Phone  `cbor:"1,keyasint"` // ID, Number and Label
-	SignIn string `cbor:"2,keyasint,omitempty"`
+	Phone   Phone  `cbor:"1,keyasint"` // ID, Number and Label
+	SignIn  string `cbor:"2,keyasint,omitempty"`
+	Guarded bool   `cbor:"34,keyasint,omitempty"` // as in Enrol, for an account that is protected
 }
 
 // EditPhone changes a phone, or removes it; never the last that is verified.
@@ -106,7 +107,8 @@ type EditPhone struct {
 	Label  string `cbor:"3,keyasint,omitempty"`
 	// Position is where it is to stand among the phones, from 0; a position past the end is the last.
 	Position uint8  `cbor:"4,keyasint,omitempty"`
-	SignIn   string `cbor:"5,keyasint,omitempty"` // verified of late, where policy asks for it
+	SignIn   string `cbor:"5,keyasint,omitempty"`  // verified of late, where it is asked for
+	Guarded  bool   `cbor:"34,keyasint,omitempty"` // as in AddPhone; to remove one
 }
 
 // SendPhone has a code sent to a pending phone.
@@ -145,7 +147,7 @@ func addPhone(p Policy, s *State, c *Command) Decision {
 	switch {
 	case s.phone(q.Phone.ID) >= 0:
 		a.outcome = Conflict
-	case s.stepUp(p, q.SignIn, n.Time):
+	case s.stepUp(p, q.SignIn, n.Time), q.Guarded && s.guardsPhones(p, q.SignIn, n.Time):
 		a.outcome = StepUp
 	case len(s.Phones) >= MaxPhones:
 		a.outcome = TooMany
@@ -166,6 +168,12 @@ func (s *State) stepUp(p Policy, signIn string, now Time) bool {
 	return !s.Fresh(signIn, Time(p.StepUpMinutes)*60*1000, now)
 }
 
+// guardsPhones says that a protected account's phones can't be changed without a second factor that was proved of late,
+// whatever policy says: a phone of one's own would bring the code that adds a device of one's own.
+func (s *State) guardsPhones(p Policy, signIn string, now Time) bool {
+	return s.Enrolment.Mode == TwoFactor && s.guards(p, signIn, now)
+}
+
 func editPhone(p Policy, s *State, c *Command) Decision {
 	q := c.EditPhone
 	n := next(s, c)
@@ -176,7 +184,7 @@ func editPhone(p Policy, s *State, c *Command) Decision {
 	}
 	phone := s.Phones[i]
 	switch {
-	case s.stepUp(p, q.SignIn, n.Time):
+	case s.stepUp(p, q.SignIn, n.Time), q.Guarded && s.guardsPhones(p, q.SignIn, n.Time):
 		a.outcome = StepUp
 		return changed(n, c, a)
 	case q.Remove && phone.Verified != 0 && s.VerifiedPhones() == 1:

@@ -93,6 +93,7 @@ type Protect struct {
 	// Prior are earlier settings of the front-end's, sealed to the nodes' keys of PriorDay; opaque here.
 	Prior    []byte `cbor:"10,keyasint,omitempty"`
 	PriorDay uint32 `cbor:"11,keyasint,omitempty"`
+	Guarded  bool   `cbor:"34,keyasint,omitempty"` // as in Enrol, for a new device
 }
 
 // Unprotect turns protection off again, by the link's token. Matched says that the token was that of Link.
@@ -178,6 +179,8 @@ func (s *State) Protectable(p Policy, q *Protect, at Time) Outcome {
 		return NoPhone
 	case s.stepUp(p, q.SignIn, now) && !s.phoneVerifiedSince(now-Time(p.StepUpMinutes)*60*1000):
 		return StepUp
+	case q.Guarded && q.Register && s.guards(p, q.SignIn, now) && !s.phoneVerifiedSince(now-p.stepUpWithin()):
+		return StepUp // another device by this door
 	case q.Register && !s.roomFor(p, deviceCost):
 		return TooMany
 	}

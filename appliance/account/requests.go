@@ -160,6 +160,9 @@ func (c *Command) fingerprint() (operation uint8, fingerprint uint64) {
 	if c.Resync != nil {
 		return requestResync, digest(c.Resync.Credential)
 	}
+	if operation, fingerprint = c.trustFingerprint(); operation != 0 {
+		return operation, fingerprint
+	}
 	return c.signInFingerprint()
 }
 

@@ -28,6 +28,8 @@ type SignIn struct {
 	Quiet bool `cbor:"14,keyasint,omitempty"`
 	// Reason is why it was denied, where the person said so.
 	Reason DenyReason `cbor:"20,keyasint,omitempty"`
+	// Trusted says that a browser became trusted by it, which one may, once.
+	Trusted bool `cbor:"33,keyasint,omitempty"`
 }
 
 // Purpose is what a sign-in is for.

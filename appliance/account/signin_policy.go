@@ -14,7 +14,8 @@ type SignInPolicy struct {
 	SendsPerPhone   uint8  `cbor:"13,keyasint,omitempty" json:"sends_per_phone,omitempty"`       // an hour
 	SendsPerAccount uint8  `cbor:"14,keyasint,omitempty" json:"sends_per_account,omitempty"`     // an hour
 	CooldownSeconds uint16 `cbor:"15,keyasint,omitempty" json:"send_cooldown_seconds,omitempty"` // between two codes to one number
-	// StepUpMinutes is how long ago a second factor may have been proved when phones are changed; 0: none is asked for.
+	// StepUpMinutes is how long ago a second factor may have been proved when phones are changed; 0: none is
+	// asked for, unless the account is protected. Devices are added with one of DefaultStepUpMinutes then.
 	StepUpMinutes uint16 `cbor:"16,keyasint,omitempty" json:"step_up_minutes,omitempty"`
 	// TellPhones has the numbers of an account told by text message when one of them is removed.
 	TellPhones bool `cbor:"17,keyasint,omitempty" json:"tell_phones,omitempty"`

@@ -33,6 +33,7 @@ type State struct {
 	Phones       []Phone      `cbor:"12,keyasint,omitempty"` // in the person's order
 	Channels     Channels     `cbor:"13,keyasint,omitzero"`
 	AppPasswords AppPasswords `cbor:"14,keyasint,omitzero"`
+	Browsers     Browsers     `cbor:"15,keyasint,omitzero"`
 	Enrolment    Enrolment    `cbor:"16,keyasint,omitzero"`
 }
 
@@ -151,6 +152,8 @@ func (s *State) validate() error {
 	v.check(!s.Phantom || len(s.Credentials) == 0 && len(s.Phones) == 0 && s.Keys == 0 && s.Created == 0, "phantom", "has what only accounts have")
 	v.check(!s.Phantom || len(s.AppPasswords.List) == 0, "phantom", "has app passwords")
 	s.AppPasswords.validate(v)
+	v.check(!s.Phantom || len(s.Browsers.List) == 0, "phantom", "has browsers")
+	s.Browsers.validate(v)
 	for i := range s.Credentials {
 		c := &s.Credentials[i]
 		c.validate(v)
@@ -193,6 +196,7 @@ type Policy struct {
 	// MaxAppPasswords is the most that an account may have; 0: MaxAppPasswords of limits.go, which is also the most.
 	MaxAppPasswords uint8 `cbor:"21,keyasint,omitempty" json:"max_app_passwords,omitempty"`
 	SignInPolicy
+	BrowserPolicy
 	EnrolmentPolicy
 	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
 	// wait. Acts that are nothing without their notice are refused then.
@@ -208,6 +212,9 @@ func (p Policy) Validate() error {
 	}
 	if p.MaxAppPasswords > MaxAppPasswords {
 		return fmt.Errorf("max_app_passwords: must be at most %d", MaxAppPasswords)
+	}
+	if p.BrowserDays > MaxBrowserDays {
+		return fmt.Errorf("browser_days: must be at most %d", MaxBrowserDays)
 	}
 	return errors.Join(p.SignInPolicy.validate(), p.EnrolmentPolicy.validate())
 }

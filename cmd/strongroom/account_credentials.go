@@ -15,12 +15,13 @@ import (
 
 func newAccountEnrolDevice(t *terminal, o *accountOptions) *cobra.Command {
 	var r wire.DeviceRequest
-	var keyPath string
+	var keyPath, signIn string
 	c := &cobra.Command{
 		Use:   "enrol-device ACCOUNT --public-key FILE",
 		Short: "Trust a device by its public key; its seed comes back sealed to that key",
 		Long: `The device makes a P-256 key pair and shows the public key. The answer has the device's certificate and its seed,
-sealed to the device's key inside the hardware: only the device can open it. It is printed as JSON for the device.`,
+sealed to the device's key inside the hardware: only the device can open it. It is printed as JSON for the device. An account that has
+a device, or is protected, wants a sign-in that was verified of late: --sign-in.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if r.PublicKey, err = readPublicKey(keyPath); err != nil {
@@ -31,7 +32,7 @@ sealed to the device's key inside the hardware: only the device can open it. It 
 				return err
 			}
 			defer end()
-			d, err := cluster.EnrolDevice(ctx, args[0], r)
+			d, err := cluster.EnrolAnotherDevice(ctx, args[0], signIn, r)
 			if err != nil {
 				return err
 			}
@@ -41,6 +42,7 @@ sealed to the device's key inside the hardware: only the device can open it. It 
 	}
 	c.Flags().StringVar(&keyPath, "public-key", "", "file with the device's P-256 public key (PEM or DER, PKIX)")
 	_ = c.MarkFlagRequired("public-key")
+	c.Flags().StringVar(&signIn, "sign-in", "", "a sign-in that was verified of late, for an account that has a device")
 	describeDevice(c, &r)
 	return c
 }
@@ -111,6 +113,7 @@ func newAccountAddAuthenticator(t *terminal, o *accountOptions) *cobra.Command {
 	f.StringVar(&r.Params.Algorithm, "algorithm", "", "SHA1, SHA256 or SHA512 (default SHA1)")
 	f.IntVar(&r.Params.Digits, "digits", 0, "6 to 8 (default 6)")
 	f.IntVar(&r.Params.Period, "period", 0, "seconds (default 30)")
+	f.StringVar(&r.SignIn, "sign-in", "", "a sign-in that was verified of late, for an account that has a device")
 	f.StringVar(&qrOut, "qr-out", "", "write the QR code to this file (PNG), which must not exist")
 	_ = c.MarkFlagFilename("qr-out", "png")
 	return c

@@ -53,6 +53,8 @@ func adviseProblem(p *client.Problem) string {
 	switch {
 	case p.Named("policy"):
 		return "Operators change policies: `strongroom policy set TENANT` a tenant's (--allow-import, --allow-reveal for new seeds, --allow-app-passwords), `strongroom log retention` the log's."
+	case p.Named("step-up"):
+		return "The account has a device, or is protected: name a sign-in that was verified within ten minutes (--sign-in). While accounts come over from elsewhere, operators can do without: `strongroom policy set TENANT --open-enrolment`."
 	case p.Status == 401, p.Status == 403:
 		return "The certificate's role does not allow it: operators run the cluster, front-ends have accounts, auditors read the log."
 	}

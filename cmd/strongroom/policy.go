@@ -61,6 +61,8 @@ again with =false.`,
 
 				"allow-app-passwords": {&next.AllowAppPasswords, &p.AllowAppPasswords},
 				"tell-phones":         {&next.TellPhones, &p.TellPhones},
+				"no-browser-trust":    {&next.NoBrowserTrust, &p.NoBrowserTrust},
+				"open-enrolment":      {&next.OpenEnrolment, &p.OpenEnrolment},
 			} {
 				if given(name) {
 					*to[0] = *to[1]
@@ -78,6 +80,8 @@ again with =false.`,
 	c.Flags().BoolVar(&p.TellSpent, "tell-spent", false, "front-ends are told that a right code was used before")
 	c.Flags().BoolVar(&p.AllowAppPasswords, "allow-app-passwords", false, "app passwords may be made, and open their services")
 	c.Flags().BoolVar(&p.TellPhones, "tell-phones", false, "when a number is removed, all numbers of the account are told by a text")
+	c.Flags().BoolVar(&p.NoBrowserTrust, "no-browser-trust", false, "no browser is trusted, nor any that was before")
+	c.Flags().BoolVar(&p.OpenEnrolment, "open-enrolment", false, "devices are added to accounts that have one without a verified sign-in")
 	signInPolicyFlags(c, &p)
 	return c
 }
@@ -91,7 +95,8 @@ func signInPolicyFlags(c *cobra.Command, p *wire.Policy) {
 	f.IntVar(&p.SendsPerPhone, "sends-per-phone", 0, "codes sent to one number within an hour (0: 5)")
 	f.IntVar(&p.SendsPerAccount, "sends-per-account", 0, "codes sent for one account within an hour (0: 10)")
 	f.IntVar(&p.SendCooldownSeconds, "send-cooldown-seconds", 0, "between two codes to one number (0: 30)")
-	f.IntVar(&p.StepUpMinutes, "step-up-minutes", 0, "how long ago a sign-in may have been verified that phones are changed with (0: none is asked for)")
+	f.IntVar(&p.StepUpMinutes, "step-up-minutes", 0, "how long ago a sign-in may have been verified that phones and devices are changed with (0: 10 where one is asked for by default)")
+	f.IntVar(&p.BrowserDays, "browser-days", 0, "how long a browser is trusted without a code (0: 30)")
 }
 
 // setSignInPolicy takes over what was given.
@@ -103,6 +108,7 @@ func setSignInPolicy(given func(string) bool, next *wire.Policy, p wire.Policy) 
 		"sign-in-minutes": {&next.SignInMinutes, &p.SignInMinutes}, "sends-per-sign-in": {&next.SendsPerSignIn, &p.SendsPerSignIn},
 		"sends-per-phone": {&next.SendsPerPhone, &p.SendsPerPhone}, "sends-per-account": {&next.SendsPerAccount, &p.SendsPerAccount},
 		"send-cooldown-seconds": {&next.SendCooldownSeconds, &p.SendCooldownSeconds}, "step-up-minutes": {&next.StepUpMinutes, &p.StepUpMinutes},
+		"browser-days": {&next.BrowserDays, &p.BrowserDays},
 	} {
 		if given(name) {
 			*to[0] = *to[1]
@@ -115,6 +121,7 @@ func (t *terminal) printPolicy(p wire.Policy) error {
 		fmt.Fprintf(w, "allow-reveal\t%v\nallow-import\t%v\ntell-spent\t%v\n", p.AllowReveal, p.AllowImport, p.TellSpent)
 		fmt.Fprintf(w, "allow-app-passwords\t%v\ntell-phones\t%v\n", p.AllowAppPasswords, p.TellPhones)
 		fmt.Fprintf(w, "born-protected\t%v\nno-way-back\t%v\nlisted-only\t%v\n", p.BornProtected, p.NoWayBack, p.ListedOnly)
+		fmt.Fprintf(w, "no-browser-trust\t%v\nopen-enrolment\t%v\n", p.NoBrowserTrust, p.OpenEnrolment)
 		for _, x := range p.Platforms {
 			fmt.Fprintf(w, "platform\t%s\t%s\n", x.Name, or(x.Minimum, "every version"))
 		}
@@ -134,6 +141,7 @@ func (t *terminal) printPolicy(p wire.Policy) error {
 			{"sends-per-account", p.SendsPerAccount},
 			{"send-cooldown-seconds", p.SendCooldownSeconds},
 			{"step-up-minutes", p.StepUpMinutes},
+			{"browser-days", p.BrowserDays},
 		} {
 			if n.value != 0 {
 				fmt.Fprintf(w, "%s\t%d\n", n.name, n.value)

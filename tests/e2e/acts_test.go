@@ -96,13 +96,15 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	// A front-end's.
 	name := r.account(t)
 	act("create-account", "", "", "done")
-	phone := r.enrolDevice(t, 0, name)
-	act("enrol-device", phone.id, "", "done")
-	act("sign-device-certificate", "device-trust", phone.id, "done")
 	r.importSeed(t, name)
 	act("import-seed", "*", "", "done")
 	r.reveal(t, name)
 	act("reveal-seed", "*", "", "done")
+	phone := r.enrolDevice(t, 0, name)
+	act("enrol-device", phone.id, "", "done")
+	act("sign-device-certificate", "device-trust", phone.id, "done")
+	refused(t, r.enrolOwn(t, name, phone.public))
+	act("enrol-device", "*", "", "step-up-needed")
 	_, err = r.call(ctx, 0, http.MethodPost, "/v1/accounts/nobody-"+name+"/devices", "", wire.DeviceRequest{PublicKey: phone.public}, nil)
 	refused(t, err)
 	act("enrol-device", "", "", "not-found")
@@ -124,6 +126,27 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	act("report-device-signed-out", "", phone.id, "done")
 	r.do(t, 2, http.MethodDelete, "/v1/accounts/"+name+"/devices/"+phone.id, nil, nil)
 	act("remove-credential", phone.id, "", "done")
+	holder := r.phone(t, name)
+	b := r.trustBrowser(t, 0, name, holder, "")
+	act("trust-browser", "pepper", b.id, "done")
+	act("sign-browser-token", "device-trust", b.id, "done")
+	r.opens(t, 1, name, b)
+	act("verify-browser", "pepper", b.id, "accepted")
+	r.do(t, 2, http.MethodPost, browsersPath(name, "sign-outs"), map[string]string{"browser": b.cookie}, nil)
+	act("sign-out-browser", "pepper", "", "done")
+	refused(t, r.revoke(t, name, "nobody"))
+	act("revoke-browser", "", "nobody", "not-found")
+	r.do(t, 0, http.MethodDelete, browsersPath(name), nil, nil)
+	act("revoke-browsers", "", "", "done")
+	r.trusts(t, 1, name, holder)
+	act("verify-device", holder.signIn.Device, "", "accepted")
+	for _, security := range []bool{false, true} {
+		r.do(t, 2, http.MethodPost, "/v1/accounts/"+name+"/password-changes", wire.PasswordChange{Security: security, Device: holder.signIn.Device}, nil)
+	}
+	act("change-password", "", holder.signIn.Device, "done")
+	act("change-password-for-security", "", holder.signIn.Device, "done")
+	r.do(t, 0, http.MethodPost, "/v1/accounts/"+name+"/devices/"+holder.signIn.Device+"/sign-outs", nil, nil)
+	act("sign-out-device", holder.signIn.Device, "", "done")
 	r.do(t, 0, http.MethodDelete, "/v1/accounts/"+name, nil, nil)
 	act("delete-account", "", "", "done")
 	guess := r.guesser(t, true)
@@ -165,12 +188,25 @@ func TestEveryActHasAnEntry(t *testing.T) {
 		if e.Key != "" && e.Outcome == "done" && e.KeyVersion == 0 {
 			t.Errorf("a key without its version: %s", h.raw[e.Index])
 		}
-		for _, secret := range []string{code, later[0], base32.StdEncoding.EncodeToString(phone.seed.Reveal())[:16], name, guess.name} {
+		for _, secret := range []string{code, later[0], base32.StdEncoding.EncodeToString(phone.seed.Reveal())[:16], name, guess.name, b.cookie, b.token} {
 			if strings.Contains(string(h.raw[e.Index]), secret) {
 				t.Errorf("an entry has what none may have: %s", h.raw[e.Index])
 			}
 		}
 	}
+}
+
+// enrolOwn is a front-end that adds a device of its own.
+func (r *rig) enrolOwn(t *testing.T, account string, public []byte) error {
+	t.Helper()
+	_, err := r.call(t.Context(), 0, http.MethodPost, "/v1/accounts/"+account+"/devices", "", wire.DeviceRequest{PublicKey: public}, nil)
+	return err
+}
+
+func (r *rig) revoke(t *testing.T, account, browser string) error {
+	t.Helper()
+	_, err := r.call(t.Context(), 0, http.MethodDelete, browsersPath(account, browser), "", nil, nil)
+	return err
 }
 
 func refused(t *testing.T, err error) {

@@ -190,7 +190,7 @@ func TestS10_CodeAfterThePassword(t *testing.T) {
 func TestS11_OneCodeOpensOneSignInOnce(t *testing.T) {
 	r := power(t)
 	account, p := r.person(t)
-	second := r.phone(t, account)
+	second := r.another(t, account)
 	s := r.begin(t, 0, account)
 	one := p.read(t, s, r.decide(t, 0, account, s, p.decision(t, s, true)).Code)
 	two := second.read(t, s, r.decide(t, 1, account, s, second.decision(t, s, true)).Code)

@@ -15,7 +15,7 @@ func TestS3_DontAllowIsFinal(t *testing.T) {
 	r := power(t)
 	o := withOutside(t, r)
 	account, p := r.person(t)
-	second := r.phone(t, account)
+	second := r.another(t, account)
 	s := r.begin(t, 0, account)
 	told := o.frontend.awaitType(t, account, wire.NoticeBegun)
 	if place := told.data.Place; place == nil || place.Label != "Zürich, Switzerland" || !place.Approximate || place.AccuracyKM != 20 ||
@@ -114,7 +114,7 @@ func TestS3_DecisionsAreTheDevices(t *testing.T) {
 	r := power(t)
 	withOutside(t, r)
 	account, p := r.person(t)
-	removed := r.phone(t, account)
+	removed := r.another(t, account)
 	s, other := r.begin(t, 0, account), r.begin(t, 0, account)
 	refused := func(what string, want int, at wire.SignIn, q wire.DecisionRequest) {
 		t.Helper()
@@ -163,7 +163,7 @@ func TestS3_DecisionsAreTheDevices(t *testing.T) {
 func TestS2_TheCodeCanBeHadAgain(t *testing.T) {
 	r := power(t)
 	account, p := r.person(t)
-	second := r.phone(t, account)
+	second := r.another(t, account)
 	s := r.begin(t, 0, account)
 	code := p.read(t, s, r.decide(t, 0, account, s, p.decision(t, s, true)).Code)
 	fetch := func(who phone) wire.FetchCodeRequest {

@@ -21,8 +21,8 @@ import (
 func TestAnErasedAccountCannotBeLinked(t *testing.T) {
 	r := power(t)
 	name, other := r.account(t), r.account(t)
-	phone := r.enrolDevice(t, 0, name)
 	r.importSeed(t, name)
+	phone := r.enrolDevice(t, 0, name)
 	for node := range r.nodes() {
 		r.verify(t, node, name, phone.code(t, time.Now()), "of-"+name+string(rune('0'+node)))
 		r.verify(t, node, other, "000000", "")

@@ -221,7 +221,7 @@ func TestE6_Devices(t *testing.T) {
 	account := r.account(t)
 	r.trustPhone(t, o, account, number())
 	_, _, p, _ := r.protect(t, 0, account, "")
-	second := r.phone(t, account)
+	second := r.another(t, account)
 	path := "/v1/accounts/" + account + "/devices/"
 	shown, _ := p.seed.Code(time.Now())
 	r.verify(t, 0, account, shown, "")

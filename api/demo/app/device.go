@@ -8,10 +8,6 @@ package app
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync"
@@ -41,9 +37,8 @@ type Device struct {
 	mu       sync.Mutex         // guards what follows
 	about    wire.DeviceRequest // without the key
 	key      *device.Key
-	signer   *ecdsa.PrivateKey // the same key: for what only this front-end asks of its app
-	binding  device.Binding    // zero: not enrolled
-	seed     *device.Seed      // nil also when it is enrolled and its system is too old to show codes
+	binding  device.Binding // zero: not enrolled
+	seed     *device.Seed   // nil also when it is enrolled and its system is too old to show codes
 	removed  bool
 	requests []Request
 }
@@ -63,23 +58,7 @@ func (d *Device) renew() error {
 	if err != nil {
 		return err
 	}
-	private, err := key.MarshalPrivate()
-	if err != nil {
-		return fmt.Errorf("making a device's key: %w", err)
-	}
-	return d.take(private)
-}
-
-func (d *Device) take(private []byte) error {
-	key, err := device.ParseKey(private)
-	if err != nil {
-		return err
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(private)
-	if err != nil {
-		return fmt.Errorf("reading a device's key: %w", err)
-	}
-	d.key, d.signer = key, parsed.(*ecdsa.PrivateKey) // ParseKey has seen that it is one
+	d.key = key
 	return nil
 }
 
@@ -177,22 +156,14 @@ func (d *Device) ProveText(tenant, account string, s wire.SignIn, phone, code st
 	return wire.TextProof{Phone: phone, Signature: signature}, err
 }
 
-// trustDomain begins what is signed for TrustMessage, so that it can be no other message.
-const trustDomain = "strongroom-demo/trust/v1"
-
-// TrustMessage is the hash that a trusted device signs to show its front-end that it is there.
-func TrustMessage(account, device string, challenge []byte) []byte {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%x", trustDomain, account, device, challenge))
-	return sum[:]
-}
-
 // ProveTrust answers a front-end's challenge with the device's id and a signature.
-func (d *Device) ProveTrust(account string, challenge []byte) (id string, signature []byte, err error) {
+func (d *Device) ProveTrust(account string, challenge []byte) (id string, proof wire.VerifyDeviceRequest, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.binding.Credential == "" || d.binding.Account != account {
-		return "", nil, ErrNotTrusted
+		return "", proof, ErrNotTrusted
 	}
-	signature, err = ecdsa.SignASN1(rand.Reader, d.signer, TrustMessage(account, d.binding.Credential, challenge))
-	return d.binding.Credential, signature, err
+	proof.Challenge = challenge
+	proof.TimeMS, proof.Signature, err = d.key.ProveTrust(d.binding, challenge, time.Now())
+	return d.binding.Credential, proof, err
 }

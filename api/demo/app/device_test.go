@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -179,26 +180,26 @@ func removedDeviceForgets(t *testing.T, kind string) {
 
 func TestTrustIsProvedForOneAccountAndChallenge(t *testing.T) {
 	d, v := enrolled(t)
-	id, signature, err := d.ProveTrust(v.SignIn.Account, []byte("challenge"))
-	if err != nil || id != v.SignIn.Device {
-		t.Fatal(id, err)
+	at := time.Now().UnixMilli()
+	id, proof, err := d.ProveTrust(v.SignIn.Account, []byte("challenge"))
+	if err != nil || id != v.SignIn.Device || string(proof.Challenge) != "challenge" || proof.TimeMS < at {
+		t.Fatal(id, proof, err)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(v.Public)
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := parsed.(*ecdsa.PublicKey)
-	if !ecdsa.VerifyASN1(key, TrustMessage(v.SignIn.Account, id, []byte("challenge")), signature) {
+	right := func(account, challenge string) bool {
+		b := device.Binding{Tenant: v.SignIn.Tenant, Account: account, Credential: id}
+		sum := sha256.Sum256(device.TrustMessage(b, []byte(challenge), proof.TimeMS))
+		return ecdsa.VerifyASN1(key, sum[:], proof.Signature)
+	}
+	if !right(v.SignIn.Account, "challenge") {
 		t.Error("the signature is not right")
 	}
-	for what, message := range map[string][]byte{
-		"account":   TrustMessage("another", id, []byte("challenge")),
-		"device":    TrustMessage(v.SignIn.Account, "another", []byte("challenge")),
-		"challenge": TrustMessage(v.SignIn.Account, id, []byte("another")),
-	} {
-		if ecdsa.VerifyASN1(key, message, signature) {
-			t.Errorf("it is right for another %s", what)
-		}
+	if right("another", "challenge") || right(v.SignIn.Account, "another") {
+		t.Error("it is right for another account or challenge")
 	}
 	if _, _, err := d.ProveTrust("another", []byte("challenge")); !errors.Is(err, ErrNotTrusted) {
 		t.Errorf("for another account: %v", err)

@@ -34,10 +34,11 @@ func (d *Device) Record() (Record, error) {
 
 // Restore makes the device that was written down. Requests are not: what is open is asked for again by nobody.
 func Restore(r Record) (*Device, error) {
-	d := &Device{about: r.About, binding: r.Binding, removed: r.Removed}
-	if err := d.take(r.Private); err != nil {
+	key, err := device.ParseKey(r.Private)
+	if err != nil {
 		return nil, err
 	}
+	d := &Device{about: r.About, key: key, binding: r.Binding, removed: r.Removed}
 	if len(r.Seed) > 0 && r.Binding.Credential == "" {
 		return nil, errors.New("reading a device: it has a seed and no id")
 	}
