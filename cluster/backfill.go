@@ -51,19 +51,31 @@ func (r *Raft) handleLog(payload []byte) ([]byte, error) {
 var errFetch = errors.New("fetching the log from other nodes")
 
 // fetch gets entries at a position of a tree, from the first peer that has them and proves them.
-func (w *logWriter) fetch(ctx context.Context, h audit.Head, at int64, n int) ([][]byte, error) {
+func (w *logWriter) fetch(ctx context.Context, h audit.Head, at int64, n int) (entries [][]byte, err error) {
+	err = w.ask(ctx, h, func(p *peerTiles) (err error) {
+		entries, err = p.prove(h, at, n)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: entries %d to %d: %w", errFetch, h.First+at, h.First+at+int64(n), err)
+	}
+	return entries, nil
+}
+
+// ask asks one peer after the other, until one has what is wanted.
+func (w *logWriter) ask(ctx context.Context, h audit.Head, one func(*peerTiles) error) error {
 	errs := []error{errors.New("no other node has them")}
 	for _, m := range w.r.known() {
 		if m.ID == w.r.cfg.NodeID {
 			continue
 		}
-		entries, err := (&peerTiles{ctx, w.r, address(m.ID, m.Address), h.Tree}).prove(h, at, n)
+		err := one(&peerTiles{ctx, w.r, address(m.ID, m.Address), h.Tree})
 		if err == nil {
-			return entries, nil
+			return nil
 		}
 		errs = append(errs, fmt.Errorf("from %s: %w", m.ID, err))
 	}
-	return nil, fmt.Errorf("%w: entries %d to %d: %w", errFetch, h.First+at, h.First+at+int64(n), errors.Join(errs...))
+	return errors.Join(errs...)
 }
 
 // peerTiles reads a peer's tiles. It is a tlog.TileReader.

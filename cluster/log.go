@@ -123,6 +123,7 @@ func (n nodeLog) Health() error {
 }
 
 func (n nodeLog) Prune(tree string, position int64) error {
+	n.r.minimums.raise(tree, position)
 	s, err := n.r.writer.store(tree)
 	if err != nil {
 		return err

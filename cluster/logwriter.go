@@ -160,6 +160,9 @@ func (w *logWriter) writeTree(ctx context.Context, st *state, h audit.Head, clos
 		return err
 	}
 	full := h.Size &^ (tiles.BundleSize - 1)
+	if err := w.skipPruned(ctx, st, s, h); err != nil {
+		return err
+	}
 	for at := s.Complete(); at < full; at = s.Complete() {
 		if ctx.Err() != nil {
 			return nil

@@ -25,8 +25,9 @@ type Raft struct {
 	peers *peers
 	watch watch
 
-	writer *logWriter
-	index  *logIndex
+	writer   *logWriter
+	minimums minimums
+	index    *logIndex
 
 	queue       chan *proposal
 	reads       reads         // of Sync here

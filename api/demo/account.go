@@ -20,7 +20,7 @@ type panel struct {
 type action func(ctx context.Context, s *Site, h *home, form func(string) string) (said saying, err error)
 
 // panels in their order on the page.
-var panels = []panel{protectionPanel, devicesPanel, phonesPanel, appPasswordsPanel, noticesPanel}
+var panels = []panel{protectionPanel, devicesPanel, phonesPanel, authenticatorsPanel, appPasswordsPanel, noticesPanel}
 
 // shownPanel is a panel with what it shows, or why it can't.
 type shownPanel struct {
@@ -49,6 +49,25 @@ func (s *Site) fresh(ctx context.Context, h *home, x session) (bool, error) {
 	}
 	mac, _ := h.theMac()
 	return s.trusts(ctx, x.account, mac)
+}
+
+// mayAdd sees that a second factor was just shown, because what is to be added opens the account, or a service, later on.
+func (s *Site) mayAdd(w http.ResponseWriter, r *http.Request, h *home, what string) bool {
+	x, ok := s.signedIn(w, r, h)
+	if !ok {
+		return false
+	}
+	fresh, err := s.fresh(r.Context(), h, x)
+	if err == nil && fresh {
+		return true
+	}
+	words := what + ", sign in with a code first, or on a trusted Mac."
+	if err != nil {
+		words = s.explain("asking whether a Mac is trusted", err)
+	}
+	h.complain(paneAccount, words)
+	back(w, r, "/account")
+	return false
 }
 
 func (s *Site) accountPage(w http.ResponseWriter, r *http.Request, h *home) {

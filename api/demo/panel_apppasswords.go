@@ -29,18 +29,7 @@ var appPasswordsPanel = panel{
 // makeAppPassword answers with the page that shows it. It is on no other and kept nowhere: loaded again, the form is the
 // same request, and its answer has the password no more.
 func (s *Site) makeAppPassword(w http.ResponseWriter, r *http.Request, h *home) {
-	x, ok := s.signedIn(w, r, h)
-	if !ok {
-		return
-	}
-	// It opens its service without a second factor, so that one has to be shown for it.
-	if fresh, err := s.fresh(r.Context(), h, x); err != nil || !fresh {
-		words := "For an app password, sign in with a code first, or on a trusted Mac."
-		if err != nil {
-			words = s.explain("asking whether a Mac is trusted", err)
-		}
-		h.complain(paneAccount, words)
-		back(w, r, "/account")
+	if !s.mayAdd(w, r, h, "For an app password") {
 		return
 	}
 	label := strings.TrimSpace(r.PostFormValue("label"))

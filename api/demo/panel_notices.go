@@ -28,6 +28,12 @@ var noticeWords = map[string]string{
 	wire.NoticePasswordChanged: "The password was changed",
 }
 
+// appWords is what they read when it is of an authenticator app, which has neither name nor model.
+var appWords = map[string]string{
+	wire.NoticeDeviceAdded:   "An authenticator app was added",
+	wire.NoticeDeviceRemoved: "An authenticator app was removed",
+}
+
 var noticesPanel = panel{
 	Name: "notices", Title: "Recent activity",
 	load: func(_ context.Context, _ *Site, h *home) (any, error) {
@@ -42,6 +48,8 @@ var noticesPanel = panel{
 				x.Words = n.kind
 			}
 			switch d := n.data; {
+			case d.Name == "" && (d.Device == nil || d.Device.Model == "") && appWords[n.kind] != "":
+				x.Words = appWords[n.kind]
 			case d.Masked != "":
 				x.Detail = d.Masked
 			case d.Device != nil && d.Place != nil && d.Place.Label != "":

@@ -58,6 +58,7 @@ func (s *Site) routes() http.Handler {
 
 		"POST /account/{panel}/{action}":     s.accountAction,
 		"POST /account/app-passwords/create": s.makeAppPassword,
+		"POST /account/authenticators/add":   s.addAuthenticator,
 
 		"POST /phone/decide": s.decideOn(panePhone),
 		"POST /phone/setup":  s.setUp,

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -117,4 +118,38 @@ func TestAppPasswords(t *testing.T) {
 	mac.see("#app-passwords", "None yet")
 	connect(second)
 	mail.see(".said.bad", "no app password of this account")
+}
+
+// TestAuthenticatorApp: another maker's app computes codes of the seed that is shown once, and signs in with them (E8).
+func TestAuthenticatorApp(t *testing.T) {
+	r := power(t)
+	stage, password := r.visitor(t)
+	phone, mac := stage.at("phone"), stage.another("mac")
+	begin(phone, mac, password)
+	enter(mac, allow(phone))
+	mac.click("#to-account")
+	mac.send("#add-authenticator")
+	mac.see("h1", "Scan this")
+	mac.readable("the QR code")
+	mac.shoot("qr", light, dark)
+	seed := mac.text("#seed")
+	mac.click("#done")
+	mac.see("#authenticators", "never used")
+	mac.see("#notices", "An authenticator app was added")
+	mac.open("mac")
+	mac.click("#forget")
+	begin(phone, mac, password)
+	app := exec.Command("oathtool", "--totp", "--base32", "-")
+	app.Stdin = strings.NewReader(seed)
+	code, err := app.Output()
+	if err != nil {
+		t.Fatalf("running oathtool (apt-get install oathtool): %v", err)
+	}
+	enter(mac, strings.TrimSpace(string(code)))
+	mac.see("h1", "Hello")
+	mac.click("#to-account")
+	mac.see("#authenticators", "last used")
+	mac.send("#authenticators form button.danger")
+	mac.see("#authenticators", "None yet")
+	mac.see("#notices", "An authenticator app was removed")
 }

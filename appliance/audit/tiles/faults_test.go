@@ -227,6 +227,28 @@ func scenarios() []scenario {
 			all["tile/1/000.p/3"] = rootsOf(all, 3)
 			dropPruned(all, 3)
 		},
+	}, {
+		name: "skip", after: 3,
+		act:  func(s *Store) error { return s.Skip(m.levelOne(0, 3)) },
+		done: func(s *Store) bool { return s.Complete() == 3*BundleSize && s.Pruned() == 3*BundleSize },
+		want: func(all map[string]string) {
+			all["tile/1/000.p/3"] = rootsOf(all, 3)
+			dropPruned(all, 3)
+		},
+	}, {
+		name: "skip over a level-1 tile", bundles: 2, pruned: 1, after: 257,
+		act:  func(s *Store) error { return s.Skip(m.levelOne(2, 257)) },
+		done: func(s *Store) bool { return s.Complete() == 257*BundleSize && s.Pruned() == 257*BundleSize },
+		want: func(all map[string]string) {
+			all["tile/1/000.p/1"] = rootsOf(all, 1) // Prune's to remove, as what follows
+			left := map[string]string{}
+			for _, p := range []string{"tile/0/001", "tile/entries/001"} {
+				left[p] = all[p]
+			}
+			all["tile/1/001.p/1"] = rootsOf(all, 257)[256*hashSize:]
+			dropPruned(all, 257)
+			maps.Copy(all, left)
+		},
 	}}
 }
 

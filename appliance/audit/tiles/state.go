@@ -1,6 +1,10 @@
 package tiles
 
-import "slices"
+import (
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
 
 // state is how far a tree is in files. One that was published is never changed: readers hold it without a lock.
 type state struct {
@@ -30,20 +34,26 @@ type fullTile struct {
 // grow says what a tree becomes by a full level-0 tile at its end, and which tiles are full by that: this one first, then
 // upward.
 func (st *state) grow(tile []byte) (*state, []fullTile) {
+	next, above := st.growAbove(tileRoot(tile))
+	return next, append([]fullTile{{0, st.complete / BundleSize, tile}}, above...)
+}
+
+// growAbove is grow without level 0: root is that of the level-0 tile.
+func (st *state) growAbove(root tlog.Hash) (*state, []fullTile) {
 	next := *st
 	next.complete += BundleSize
 	var full []fullTile
 	n := st.complete / BundleSize
-	for level := 0; ; level++ {
-		full = append(full, fullTile{level, n, tile})
-		root := tileRoot(tile)
-		above := append(slices.Clip(next.edge[level+1]), root[:]...)
-		if len(above) < tileSize {
-			next.edge[level+1] = above
+	for level := 1; ; level++ {
+		n /= BundleSize
+		tile := append(slices.Clip(next.edge[level]), root[:]...)
+		if len(tile) < tileSize {
+			next.edge[level] = tile
 			return &next, full
 		}
-		next.edge[level+1] = nil
-		tile, n = above, n/BundleSize
+		next.edge[level] = nil
+		full = append(full, fullTile{level, n, tile})
+		root = tileRoot(tile)
 	}
 }
 
