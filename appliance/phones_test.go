@@ -89,6 +89,7 @@ func TestE5_TheCodeTurnsItOnWithSettings(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	second, later := n.sendCode(t, c, h, "alice", "+14155550102")
 	eventually(t, func() error { // a new node makes its key of the day first
 		v, on, err = n.VerifyPhoneAndProtect(t.Context(), c, "on", "alice", phone, code, request())
 		return err
@@ -102,8 +103,7 @@ func TestE5_TheCodeTurnsItOnWithSettings(t *testing.T) {
 	if _, err := n.VerifyPhone(t.Context(), c, "", "alice", phone, code); !errors.Is(err, appliance.ErrExists) {
 		t.Errorf("a verified phone's code: %v", err)
 	}
-	second, code := n.sendCode(t, c, h, "alice", "+14155550102")
-	if _, _, err := n.VerifyPhoneAndProtect(t.Context(), c, "", "alice", second, code, request()); !errors.Is(err, appliance.ErrProtected) {
+	if _, _, err := n.VerifyPhoneAndProtect(t.Context(), c, "", "alice", second, later, request()); !errors.Is(err, appliance.ErrProtected) {
 		t.Errorf("where it is on: %v", err)
 	}
 	off, err := n.Unprotect(t.Context(), c, "", "alice", on.Link.Token)
