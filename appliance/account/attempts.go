@@ -69,7 +69,7 @@ func (s *State) fail(charge uint32, now Time) {
 // lets exactly one attempt through.
 func (s *State) delay(from Time) {
 	a := &s.Attempts
-	if a.RetryAt == 0 && a.Charge+s.cost("")+s.live("", s.Time)*unit[CodeDigits] <= Budget {
+	if a.RetryAt == 0 && a.Charge+s.dearest() <= Budget {
 		return
 	}
 	d := MaxDelay
@@ -78,6 +78,16 @@ func (s *State) delay(from Time) {
 	}
 	a.RetryAt = max(a.RetryAt, from+d)
 	a.Delays++
+}
+
+// dearest is what one more attempt may be charged: with a code of the account's credentials and sign-ins, which are all
+// compared with it, or with one of two-step verification.
+func (s *State) dearest() uint32 {
+	sum := s.cost("") + s.live("", s.Time)*unit[CodeDigits]
+	if n, _ := s.LiveStepCode(s.Time); n != 0 {
+		sum = max(sum, stepCost)
+	}
+	return sum
 }
 
 // grown is called when the credentials or live codes have become more: an attempt costs more now. What was locked stays

@@ -54,6 +54,12 @@ type Command struct {
 	Lose         *Lose         `cbor:"42,keyasint,omitempty"`
 	UpdateDevice *UpdateDevice `cbor:"43,keyasint,omitempty"`
 	Classify     *Classify     `cbor:"44,keyasint,omitempty"`
+
+	EnrolTwoStep    *EnrolTwoStep    `cbor:"50,keyasint,omitempty"`
+	SendTwoStep     *SendTwoStep     `cbor:"51,keyasint,omitempty"`
+	VerifyTwoStep   *VerifyTwoStep   `cbor:"52,keyasint,omitempty"`
+	MakeRecoveryKey *MakeRecoveryKey `cbor:"53,keyasint,omitempty"`
+	EndTwoStep      *EndTwoStep      `cbor:"54,keyasint,omitempty"`
 }
 
 // RequestID is the first 16 bytes of SHA-256 over the actor and its Idempotency-Key, so that no client can meet
@@ -148,6 +154,7 @@ func (c *Command) Validate() error {
 		c.AddPhone != nil, c.EditPhone != nil, c.SendPhone != nil, c.VerifyPhone != nil,
 		c.CreateAppPassword != nil, c.RevokeAppPassword != nil, c.VerifyAppPassword != nil,
 		c.Protect != nil, c.Unprotect != nil, c.Lose != nil, c.UpdateDevice != nil, c.Classify != nil,
+		c.EnrolTwoStep != nil, c.SendTwoStep != nil, c.VerifyTwoStep != nil, c.MakeRecoveryKey != nil, c.EndTwoStep != nil,
 	} {
 		if set {
 			kinds++
@@ -198,6 +205,7 @@ func (c *Command) Validate() error {
 		v.text("phone", c.VerifyPhone.Phone, 1, MaxID)
 	}
 	c.validateEnrolment(v)
+	c.validateTwoStep(v)
 	if q := c.Protect; q != nil && q.PriorDay != 0 {
 		today := DayOf(c.Time)
 		v.check(q.PriorDay == today || q.PriorDay+1 == today, "earlier settings", "not of this day")

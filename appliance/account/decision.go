@@ -49,6 +49,12 @@ const (
 	Ineligible                     // policy excludes accounts of this class
 )
 
+// Outcomes about two-step verification.
+const (
+	TwoStepOn      Outcome = 30 + iota // it has to be turned off first, or moved
+	TwoFactorFirst                     // the account has two factors, or can have them
+)
+
 // outcomeNames are what log entries say. They are signed: never change one.
 var outcomeNames = [...]string{
 	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
@@ -59,6 +65,7 @@ var outcomeNames = [...]string{
 	StepUp: "step-up-needed", Full: "notices-full",
 	OutOfScope: "out-of-scope",
 	NoPhone:    "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
+	TwoStepOn: "two-step-on", TwoFactorFirst: "two-factor-eligible",
 }
 
 // String is the outcome's name in log entries.

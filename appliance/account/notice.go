@@ -31,6 +31,8 @@ type Notice struct {
 	N      uint32 `cbor:"18,keyasint,omitempty"`
 	// Link is Enrolment.Link, of which the token is made when the notice is delivered.
 	Link []byte `cbor:"40,keyasint,omitempty"`
+	// TwoStep says that the code is one of two-step verification.
+	TwoStep bool `cbor:"50,keyasint,omitempty"`
 }
 
 // NoticeKind is what a notice is about.
@@ -58,12 +60,22 @@ const (
 	NoticeDeviceLost
 )
 
+// Kinds about two-step verification.
+const (
+	NoticeTwoStepOn NoticeKind = 50 + iota
+	NoticeTwoStepOff
+	NoticeRecoveryKeyMade
+	NoticeRecoveryKeyUsed
+)
+
 var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
 	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
 	NoticePhoneRemoved: "phone.removed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
+	NoticeTwoStepOn: "two-step.on", NoticeTwoStepOff: "two-step.off", NoticeRecoveryKeyMade: "recovery-key.made",
+	NoticeRecoveryKeyUsed: "recovery-key.used",
 }
 
 // String is the kind's name on the wire.

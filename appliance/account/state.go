@@ -34,6 +34,7 @@ type State struct {
 	Channels     Channels     `cbor:"13,keyasint,omitzero"`
 	AppPasswords AppPasswords `cbor:"14,keyasint,omitzero"`
 	Enrolment    Enrolment    `cbor:"16,keyasint,omitzero"`
+	TwoStep      TwoStepState `cbor:"18,keyasint,omitzero"`
 }
 
 // Kind is what holds a seed.
@@ -169,6 +170,7 @@ func (s *State) validate() error {
 	s.Enrolment.validate(v)
 	v.check(!s.Phantom || s.Enrolment.Mode == Unprotected && len(s.Enrolment.Lost) == 0, "phantom", "has what only accounts have")
 	v.check(s.Enrolment.Mode != TwoFactor || s.VerifiedPhones() > 0, "protection", "without a verified phone")
+	s.validateTwoStep(v)
 	return errors.Join(v.errs...)
 }
 
@@ -189,6 +191,8 @@ type Policy struct {
 	AllowAppPasswords bool `cbor:"20,keyasint,omitempty" json:"allow_app_passwords,omitempty"`
 	// MaxAppPasswords is the most that an account may have; 0: MaxAppPasswords of limits.go, which is also the most.
 	MaxAppPasswords uint8 `cbor:"21,keyasint,omitempty" json:"max_app_passwords,omitempty"`
+	// AllowTwoStepImport lets two-step verification be taken over from elsewhere. Off again, what was taken over goes on.
+	AllowTwoStepImport bool `cbor:"39,keyasint,omitempty" json:"allow_two_step_import,omitempty"`
 	SignInPolicy
 	EnrolmentPolicy
 	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
