@@ -45,6 +45,7 @@ type scripted struct {
 	revoked     string
 
 	begun    appliance.BeginRequest
+	twoStep  fakeTwoStep
 	class    string
 	settings string
 	protect  appliance.ProtectRequest

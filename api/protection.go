@@ -55,14 +55,23 @@ func (a *API) protect(ctx context.Context, in *struct {
 	Body   wire.ProtectionAnswer
 }, error,
 ) {
-	e, r := exchangeOf(ctx), in.Body
+	return a.protectAccount(ctx, in.Account, in.Body, false)
+}
+
+// protectAccount turns protection on; with move, two-step verification off in the same step.
+func (a *API) protectAccount(ctx context.Context, name string, r wire.ProtectionRequest, move bool) (*struct {
+	Status int
+	Body   wire.ProtectionAnswer
+}, error,
+) {
+	e := exchangeOf(ctx)
 	if (r.Device == "") == (r.NewDevice == nil) {
 		return nil, failed(ctx, invalid("device", "or new_device is required, and not both"))
 	}
 	if r.Device != "" && !validID(r.Device) {
 		return nil, failed(ctx, invalid("device", idRule))
 	}
-	request := appliance.ProtectRequest{Own: r.Device, SignIn: r.SignIn, Checked: r.Checked}
+	request := appliance.ProtectRequest{Own: r.Device, SignIn: r.SignIn, Checked: r.Checked, Move: move}
 	if d := r.NewDevice; d != nil {
 		if err := checkDevice("new_device.", *d); err != nil {
 			return nil, failed(ctx, err)
@@ -78,7 +87,7 @@ func (a *API) protect(ctx context.Context, in *struct {
 		request.Settings = hsm.NewSecret(raw)
 		defer request.Settings.Destroy()
 	}
-	p, err := a.service.Protect(ctx, e.caller, e.idempotencyKey, in.Account, request)
+	p, err := a.service.Protect(ctx, e.caller, e.idempotencyKey, name, request)
 	if err != nil {
 		return nil, failed(ctx, err)
 	}

@@ -140,6 +140,8 @@ type Policy struct {
 	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
 	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for."`
 
+	AllowTwoStepImport bool `json:"allow_two_step_import,omitempty" doc:"Two-step verification that was on elsewhere may be taken over. What was taken over goes on when this is off again."`
+
 	BornProtected   bool       `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
 	NoWayBack       bool       `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`
 	Platforms       []Platform `json:"platforms,omitempty" nullable:"false" maxItems:"12" doc:"Systems of devices and their minimum versions. A device below the minimum can be listed and is given no codes and no notices."`

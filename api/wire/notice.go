@@ -27,6 +27,11 @@ const (
 	NoticeProtectionOn  = "protection.on" // with link_token and expires, while there is a way back
 	NoticeProtectionOff = "protection.off"
 	NoticeDeviceLost    = "device.lost"
+
+	NoticeTwoStepOn       = "two-step.on"
+	NoticeTwoStepOff      = "two-step.off"
+	NoticeRecoveryKeyMade = "recovery-key.made"
+	NoticeRecoveryKeyUsed = "recovery-key.used"
 )
 
 // NoticeData is what a front-end is told.
@@ -49,13 +54,14 @@ type NoticeData struct {
 // CodeJob is what a gateway is to send or say.
 type CodeJob struct {
 	Account string    `json:"account"`
-	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone
+	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone, or is of two-step verification
 	Phone   string    `json:"phone"`
 	Channel string    `json:"channel"` // "text" or "voice"
 	To      string    `json:"to"`      // E.164
 	Text    string    `json:"text,omitempty"`
 	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
 	Expires time.Time `json:"expires"`
+	TwoStep bool      `json:"two_step,omitempty"` // the code has four digits
 }
 
 // WebhookRequest has notices posted to a URL.

@@ -20,6 +20,10 @@ var secrets = []any{
 	wire.NewAuthenticator{Authenticator: wire.Credential{ID: "a"}, URI: wire.NewSecret("S3CRET"), QR: wire.NewSecret("S3CRET2"), Entry: 4},
 	wire.NewAppPassword{AppPassword: wire.AppPassword{ID: "a", Label: "<&>"}, Password: wire.NewSecret("S3CRET"), Entry: 4},
 	wire.VerifyAppPasswordRequest{Password: wire.NewSecret("S3CRET"), Service: "imap", SourceIP: "192.0.2.7"},
+	wire.TwoStepRequest{Number: wire.NewSecret("S3CRET"), Platform: "iOS"},
+	wire.TwoStepImport{Phones: []wire.TwoStepPhone{{Number: wire.NewSecret("S3CRET"), Label: "l"}, {Number: wire.NewSecret("S3CRET2")}}},
+	wire.TwoStepAttempt{Code: wire.NewSecret("S3CRET"), RecoveryKey: wire.NewSecret("S3CRET2")},
+	wire.NewRecoveryKey{RecoveryKey: wire.NewSecret("S3CRET"), Entry: 4},
 	wire.JoinToken{Token: wire.NewSecret("S3CRET")},
 	wire.JoinRequest{Token: wire.NewSecret("S3CRET"), NodeID: "n", IdentityKey: []byte{1}, LogKey: []byte{2}, TransportKey: []byte{3}},
 }

@@ -140,11 +140,11 @@ func TestTwoStepModel(t *testing.T) {
 			"import": func(*rapid.T) {
 				deliver(w.enrolSteps(true, stepPhone("t1", "+14155550161"), stepPhone("t2", "+14155550162")))
 			},
-			"enrol":    func(*rapid.T) { deliver(w.enrolSteps(false, stepPhone("t3", "+14155550163"))) },
-			"send":     func(rt *rapid.T) { deliver(w.sendStep(rapid.SampledFrom([]string{"", "t1", "t2"}).Draw(rt, "to"))) },
-			"sign in":  func(rt *rapid.T) { deliver(w.sendStep("")); deliver(known(rt)) },
-			"prove":    func(rt *rapid.T) { deliver(known(rt)) },
-			"guess":    func(*rapid.T) { deliver(w.verifyStep(false)) },
+			"enrol":   func(*rapid.T) { deliver(w.enrolSteps(false, stepPhone("t3", "+14155550163"))) },
+			"send":    func(rt *rapid.T) { deliver(w.sendStep(rapid.SampledFrom([]string{"", "t1", "t2"}).Draw(rt, "to"))) },
+			"sign in": func(rt *rapid.T) { deliver(w.sendStep("")); deliver(known(rt)) },
+			"prove":   func(rt *rapid.T) { deliver(known(rt)) },
+			"guess":   func(*rapid.T) { deliver(w.verifyStep(false)) },
 			"guess on": func(rt *rapid.T) { // with all the patience that it takes
 				for range rapid.IntRange(1, 8).Draw(rt, "times") {
 					deliver(w.sendStep(""))

@@ -9,7 +9,9 @@ import (
 )
 
 // stepPhone is one of two-step verification, as enrolments bring it.
-func stepPhone(id, number string) StepPhone { return StepPhone{ID: id, Number: number, Label: "of " + id} }
+func stepPhone(id, number string) StepPhone {
+	return StepPhone{ID: id, Number: number, Label: "of " + id}
+}
 
 func (w *world) enrolSteps(imported bool, phones ...StepPhone) *Command {
 	c := w.command()

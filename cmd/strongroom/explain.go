@@ -52,7 +52,7 @@ func advise(err error) string {
 func adviseProblem(p *client.Problem) string {
 	switch {
 	case p.Named("policy"):
-		return "Operators change policies: `strongroom policy set TENANT` a tenant's (--allow-import, --allow-reveal for new seeds, --allow-app-passwords), `strongroom log retention` the log's."
+		return "Operators change policies: `strongroom policy set TENANT` a tenant's (--allow-import, --allow-reveal for new seeds, --allow-app-passwords, --allow-two-step-import), `strongroom log retention` the log's."
 	case p.Status == 401, p.Status == 403:
 		return "The certificate's role does not allow it: operators run the cluster, front-ends have accounts, auditors read the log."
 	}

@@ -44,8 +44,9 @@ func newPolicySet(t *terminal, o *connection) *cobra.Command {
 		Short: "Change a tenant's policy; what isn't given stays as it is",
 		Long: `Two doors through which a seed is seen outside of the hardware are shut unless they are opened here, and each passage is
 in the log: --allow-reveal (a new seed is shown once as a QR code) and --allow-import (an existing seed is taken in).
-App passwords open a service without a second factor, and are off unless allowed here: --allow-app-passwords. Shut one
-again with =false.`,
+App passwords open a service without a second factor, and are off unless allowed here: --allow-app-passwords. Two-step
+verification, the older scheme, is taken over from elsewhere while --allow-two-step-import is set. Shut one again with
+=false.`,
 		Example: "  strongroom policy set acme --allow-reveal\n  strongroom policy set acme --allow-reveal=false",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -69,7 +70,8 @@ again with =false.`,
 				"allow-import": {&next.AllowImport, &p.AllowImport},
 				"tell-spent":   {&next.TellSpent, &p.TellSpent},
 
-				"allow-app-passwords": {&next.AllowAppPasswords, &p.AllowAppPasswords},
+				"allow-app-passwords":   {&next.AllowAppPasswords, &p.AllowAppPasswords},
+				"allow-two-step-import": {&next.AllowTwoStepImport, &p.AllowTwoStepImport},
 			} {
 				if given(name) {
 					*to[0] = *to[1]
@@ -86,6 +88,7 @@ again with =false.`,
 	c.Flags().BoolVar(&p.AllowImport, "allow-import", false, "existing seeds may be imported")
 	c.Flags().BoolVar(&p.TellSpent, "tell-spent", false, "front-ends are told that a right code was used before")
 	c.Flags().BoolVar(&p.AllowAppPasswords, "allow-app-passwords", false, "app passwords may be made, and open their services")
+	c.Flags().BoolVar(&p.AllowTwoStepImport, "allow-two-step-import", false, "two-step verification that was on elsewhere may be taken over")
 	signInPolicyFlags(c, &p)
 	return c
 }
@@ -121,7 +124,7 @@ func setSignInPolicy(given func(string) bool, next *wire.Policy, p wire.Policy) 
 func (t *terminal) printPolicy(p wire.Policy) error {
 	return t.print(p, func(w io.Writer) {
 		fmt.Fprintf(w, "allow-reveal\t%v\nallow-import\t%v\ntell-spent\t%v\n", p.AllowReveal, p.AllowImport, p.TellSpent)
-		fmt.Fprintf(w, "allow-app-passwords\t%v\n", p.AllowAppPasswords)
+		fmt.Fprintf(w, "allow-app-passwords\t%v\nallow-two-step-import\t%v\n", p.AllowAppPasswords, p.AllowTwoStepImport)
 		fmt.Fprintf(w, "born-protected\t%v\nno-way-back\t%v\nlisted-only\t%v\n", p.BornProtected, p.NoWayBack, p.ListedOnly)
 		for _, x := range p.Platforms {
 			fmt.Fprintf(w, "platform\t%s\t%s\n", x.Name, or(x.Minimum, "every version"))
