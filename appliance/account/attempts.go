@@ -65,6 +65,18 @@ func (s *State) fail(charge uint32, now Time) {
 	s.delay(now)
 }
 
+// failCheaply charges an attempt whose chance is next to nothing: it doesn't count among MaxFailures. Nor does it continue
+// delays that began because a dear code was live which no longer is, as long as all that was charged is within the budget:
+// a mail program with a dead password would double them for ever. s is the new state that is being made.
+func (s *State) failCheaply(charge uint32) {
+	a := &s.Attempts
+	a.Charge += charge
+	a.Last = s.Time
+	if a.Charge+s.dearest() > Budget {
+		s.delay(s.Time) // once it is over the budget, once a delay
+	}
+}
+
 // delay begins or continues the delays: from where one more attempt on all credentials would exceed the budget, each
 // lets exactly one attempt through.
 func (s *State) delay(from Time) {

@@ -224,9 +224,7 @@ func verifyRecoveryKey(s *State, c *Command, a act) Decision {
 	}
 	n := next(s, c)
 	if subtle.ConstantTimeCompare(stored, q.Key)&there == 0 {
-		n.Attempts.Charge += recoveryCost // once it is over the budget, once a delay
-		n.Attempts.Last = n.Time
-		n.delay(n.Time)
+		n.failCheaply(recoveryCost)
 		a.outcome = Wrong
 		return changed(n, c, a)
 	}

@@ -371,6 +371,29 @@ func TestTwoStepGuesses(t *testing.T) {
 	}
 }
 
+// TestTwoStepBesideMailPrograms: two programs that go on with dead passwords, while a code is sent and never typed, keep
+// nobody out: they delay while the code is live, and not after.
+func TestTwoStepBesideMailPrograms(t *testing.T) {
+	w := stepper(t)
+	w.policy.AllowAppPasswords = true
+	w.want(Wrong, w.verifyAppPassword("dead"))
+	w.now += hour
+	w.want(Done, w.sendStep(""))
+	w.want(Wrong, w.verifyAppPassword("buried"))
+	if retryAt, is := w.state.LockedAt(w.now); !is || retryAt > w.now+2*minute {
+		t.Errorf("while the code is live: locked until %d: %v", retryAt, is)
+	}
+	w.now += hour
+	for range 20 {
+		w.want(Wrong, w.verifyAppPassword("dead"))
+		w.want(Wrong, w.verifyAppPassword("buried"))
+		w.want(Wrong, w.recoveryKey("wrong"))
+	}
+	w.want(Done, w.sendStep(""))
+	w.now += minute
+	w.want(Accepted, w.verifyStep(true))
+}
+
 // TestTwoStepCodes: one at a time, for ten minutes, and few an hour.
 func TestTwoStepCodes(t *testing.T) {
 	w := stepper(t)
