@@ -117,6 +117,7 @@ func (a *API) register() error {
 	a.registerPhones(h)
 	a.registerTrust(h)
 	a.registerProtection(h)
+	a.registerTwoStep(h)
 	a.registerNotices(h)
 	a.registerTenants(h)
 	a.registerCluster(h)

@@ -53,6 +53,7 @@ type scripted struct {
 	password  appliance.PasswordChange
 
 	begun    appliance.BeginRequest
+	twoStep  fakeTwoStep
 	class    string
 	settings string
 	protect  appliance.ProtectRequest

@@ -134,6 +134,7 @@ func (a *API) newHuma() huma.API {
 				{Name: "accounts", Description: "Accounts of the caller's tenant."},
 				{Name: "credentials", Description: "Trusted devices and authenticator apps of an account."},
 				{Name: "verifications", Description: "Is the person who is signing in really the owner of this account?"},
+				{Name: "two-step", Description: "Two-step verification, the older scheme, for those who have it."},
 				{Name: "app-passwords", Description: "Passwords of programs that can't ask for a code."},
 				{Name: "sign-ins", Description: "Attempts of somebody to get in, from the first request to their end."},
 				{Name: "trust", Description: "Browsers and devices that need no code, and the events after which they do again."},

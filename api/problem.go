@@ -57,6 +57,8 @@ var problems = []problemKind{
 	{err: appliance.ErrPermanent, name: "permanent", status: 403, title: "Protection can't be turned off any more"},
 	{err: appliance.ErrProtected, name: "protection-on", status: 409, title: "Protection is on already"},
 	{err: appliance.ErrIneligible, name: "account-not-eligible", status: 403, title: "Accounts of this class can't have protection"},
+	{err: appliance.ErrTwoStepOn, name: "two-step-on", status: 409, title: "Two-step verification has to be turned off first, or moved"},
+	{err: appliance.ErrTwoFactorFirst, name: "two-factor-eligible", status: 409, title: "The account has two factors, or is eligible for them: two-step verification is for others"},
 	{err: appliance.ErrLink, name: "link", status: 403, title: "The link is unknown or was used"},
 	{err: appliance.ErrToken, name: "join-token", status: 403, title: "The join token is unknown, used or expired"},
 	{err: errNoCertificate, name: "certificate-required", status: 403, title: "A client certificate is required"},

@@ -57,15 +57,25 @@ func (a *API) protect(ctx context.Context, in *struct {
 	Body   wire.ProtectionAnswer
 }, error,
 ) {
+	return a.protectAccount(ctx, in.Account, in.Body, false)
+}
+
+// protectAccount turns protection on; with move, two-step verification off in the same step.
+func (a *API) protectAccount(ctx context.Context, name string, r wire.ProtectionRequest, move bool) (*struct {
+	Status int
+	Body   wire.ProtectionAnswer
+}, error,
+) {
 	e := exchangeOf(ctx)
-	request, err := protectRequest("", in.Body)
+	request, err := protectRequest("", r)
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
+	request.Move = move
 	if request.Settings != nil {
 		defer request.Settings.Destroy()
 	}
-	p, err := a.service.Protect(ctx, e.caller, e.idempotencyKey, in.Account, request)
+	p, err := a.service.Protect(ctx, e.caller, e.idempotencyKey, name, request)
 	if err != nil {
 		return nil, failed(ctx, err)
 	}

@@ -70,6 +70,13 @@ type Service interface {
 	Protect(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.ProtectRequest) (appliance.Protected, error)
 	Protection(ctx context.Context, c appliance.Caller, name string) (appliance.ProtectionInfo, error)
 	Unprotect(ctx context.Context, c appliance.Caller, idempotencyKey, name string, token *hsm.Secret) (appliance.Unprotected, error)
+	EnrolTwoStep(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.TwoStepRequest) (info appliance.TwoStepInfo, created bool, err error)
+	ImportTwoStep(ctx context.Context, c appliance.Caller, idempotencyKey, name string, phones []appliance.TwoStepPhone) (info appliance.TwoStepInfo, created bool, err error)
+	TwoStep(ctx context.Context, c appliance.Caller, name string) (appliance.TwoStepInfo, error)
+	EndTwoStep(ctx context.Context, c appliance.Caller, idempotencyKey, name string) error
+	SendTwoStepCode(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.SendRequest) (appliance.TwoStepSending, error)
+	VerifyTwoStep(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.TwoStepAttempt) (appliance.Verification, error)
+	MakeRecoveryKey(ctx context.Context, c appliance.Caller, idempotencyKey, name string) (appliance.NewRecoveryKey, error)
 	SetClass(ctx context.Context, c appliance.Caller, idempotencyKey, name, class string) (appliance.ProtectionInfo, error)
 	Eligibility(ctx context.Context, c appliance.Caller, r appliance.EligibilityRequest) (appliance.Eligibility, error)
 	ChangeDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, r appliance.DeviceChange) (appliance.EnrolledDevice, error)

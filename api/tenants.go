@@ -49,7 +49,8 @@ func wirePolicy(p appliance.Policy) wire.Policy {
 	return wire.Policy{
 		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: int(p.MaxCredentials),
 		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: int(p.MaxAppPasswords),
-		SignInMinutes: int(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: int(p.SendsPerSignIn),
+		AllowTwoStepImport: p.AllowTwoStepImport,
+		SignInMinutes:      int(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: int(p.SendsPerSignIn),
 		SendsPerPhone: int(p.SendsPerPhone), SendsPerAccount: int(p.SendsPerAccount), SendCooldownSeconds: int(p.CooldownSeconds),
 		StepUpMinutes: int(p.StepUpMinutes), TellPhones: p.TellPhones, BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly,
 		ExcludedClasses: p.Excluded, Platforms: wirePlatforms(p.Platforms),
@@ -61,6 +62,7 @@ func appliancePolicy(p wire.Policy) appliance.Policy {
 	return appliance.Policy{
 		AllowImport: p.AllowImport, AllowReveal: p.AllowReveal, TellSpent: p.TellSpent, MaxCredentials: uint8(p.MaxCredentials),
 		AllowAppPasswords: p.AllowAppPasswords, MaxAppPasswords: uint8(p.MaxAppPasswords),
+		AllowTwoStepImport: p.AllowTwoStepImport,
 		SignInPolicy: account.SignInPolicy{
 			SignInMinutes: uint8(p.SignInMinutes), CodeDomain: p.CodeDomain, SendsPerSignIn: uint8(p.SendsPerSignIn),
 			SendsPerPhone: uint8(p.SendsPerPhone), SendsPerAccount: uint8(p.SendsPerAccount),

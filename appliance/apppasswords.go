@@ -135,7 +135,7 @@ func (s *Service) pepper(ctx context.Context, message []byte) ([]byte, error) {
 		if !errors.Is(err, hsm.ErrBusy) {
 			clear(message)
 		}
-		return nil, moduleError("computing a MAC of an app password", err)
+		return nil, moduleError("computing a MAC under the pepper", err)
 	}
 	clear(message)
 	return macs[0], nil

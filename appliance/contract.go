@@ -254,7 +254,10 @@ var (
 	ErrPermanent   = errors.New("protection can't be turned off any more")
 	ErrProtected   = errors.New("protection is on already")
 	ErrIneligible  = errors.New("the tenant's policy excludes accounts of this class")
-	ErrLink        = errors.New("the link is unknown or was used")
+	ErrTwoStepOn   = errors.New("two-step verification has to be turned off first, or moved")
+	// ErrTwoFactorFirst: two-step verification is for accounts that are not eligible for two factors, and this one is.
+	ErrTwoFactorFirst = errors.New("the account has two factors, or is eligible for them")
+	ErrLink           = errors.New("the link is unknown or was used")
 
 	ErrToken = errors.New("the join token is unknown, used or expired")
 

@@ -63,6 +63,7 @@ type jobJSON struct {
 	Text    string    `json:"text,omitempty"`
 	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
 	Expires time.Time `json:"expires"`
+	TwoStep bool      `json:"two_step,omitempty"`
 }
 
 // Texts that tell a number that one was removed. They name neither the account nor the service: a number that was given up
@@ -105,22 +106,32 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 		return nil, nil
 	}
 	message := account.CodeMessage(q.tenant, q.account, n.SignIn, account.PhoneChannel(n.Phone), n.N)
+	if n.TwoStep {
+		message = account.StepMessage(q.tenant, q.account, n.Phone, n.N)
+	}
 	macs, err := s.pool.KeyedMAC(ctx, hsm.KeyCode, [][]byte{message})
 	if err != nil {
 		return nil, moduleError("computing a code", err)
 	}
-	job := jobJSON{Account: n.Account, SignIn: n.SignIn, Phone: n.Phone, To: n.Number, Expires: moment(n.Expires)}
+	job := jobJSON{Account: n.Account, SignIn: n.SignIn, Phone: n.Phone, To: n.Number, Expires: moment(n.Expires), TwoStep: n.TwoStep}
 	digits := account.CodeOf(macs[0]).Reveal()
+	if n.TwoStep {
+		digits = account.StepCodeOf(macs[0]).Reveal()
+	}
 	if n.Voice {
 		job.Channel, job.Digits = "voice", strings.Join(strings.Split(digits, ""), " ")
 	} else {
-		job.Channel, job.Text = "text", textMessage(digits, policy.CodeDomain, n.SignIn == "")
+		job.Channel, job.Text = "text", textMessage(digits, policy.CodeDomain, n.SignIn == "" && !n.TwoStep)
 	}
 	return marshalNotice(n, job)
 }
 
 // wanted says whether the code of a notice would still be right.
 func wanted(p Policy, state *account.State, n account.Notice, now account.Time) bool {
+	if n.TwoStep {
+		live, phone := state.LiveStepCode(now)
+		return live == n.N && phone == n.Phone
+	}
 	if n.SignIn == "" {
 		return state.LivePhoneCode(p, n.Phone, now) == n.N
 	}

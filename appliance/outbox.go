@@ -87,7 +87,7 @@ func readHead(r cluster.Reader, tenant string) (outboxHead, error) {
 
 // noteOutbox fills in what a command's decision has to know of the outbox, if it has to know.
 func noteOutbox(tx cluster.Tx, cmd *account.Command, p *Policy) error {
-	if cmd.Begin == nil && cmd.Send == nil && cmd.SendPhone == nil && (cmd.EditPhone == nil || !cmd.EditPhone.Remove) {
+	if cmd.Begin == nil && cmd.Send == nil && cmd.SendPhone == nil && cmd.SendTwoStep == nil && (cmd.EditPhone == nil || !cmd.EditPhone.Remove) {
 		return nil
 	}
 	head, err := readHead(tx, cmd.Tenant)

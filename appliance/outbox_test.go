@@ -209,7 +209,12 @@ func TestNoticeGolden(t *testing.T) {
 		Kind: account.NoticeSend, ID: "0123456789abcdef01234567", Account: "ann", Time: testTime, SignIn: "s1", Expires: testTime + 600_000,
 		Phone: "p1", Masked: "m", Number: "+14155550101", Voice: true, N: 9,
 	}
+	step := account.Notice{
+		Kind: account.NoticeSend, ID: "0123456789abcdef01234567", Account: "ann", Time: testTime, Expires: testTime + 600_000,
+		Phone: "t1", Number: "+14155550161", N: 3, TwoStep: true,
+	}
 	for name, got := range map[string][]byte{
+		"notice-two-step":  mustEncode(numbered{Number: 9, Notice: step}),
 		"notice":           mustEncode(numbered{Number: 7, Notice: notice}),
 		"notice-job":       mustEncode(numbered{Number: 8, Notice: job}),
 		"notice-head":      mustEncode(outboxHead{Next: 9, Waiting: [3]uint32{0, 2, 1}, Lost: 3}),

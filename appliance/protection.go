@@ -18,7 +18,7 @@ import (
 type ProtectionInfo struct {
 	Mode      account.ProtectionMode
 	Assurance account.Assurance
-	Since     time.Time // TwoFactor only
+	Since     time.Time // TwoFactor and TwoStep only
 	Born      bool      // by the tenant's policy, when the account was made
 	UndoUntil time.Time // when the link stops working; zero: nothing turns it off
 	Missing   []string  // before it can be turned on, or is complete: "phone"
@@ -31,6 +31,8 @@ type ProtectRequest struct {
 	Register *DeviceRequest
 	SignIn   string // verified of late, where the tenant's policy asks for it
 	Checked  bool   // the front-end asked its own questions before
+	// Move turns two-step verification off in the same step, within ten minutes of a proof of it.
+	Move bool
 	// Settings are what the front-end wants back should protection be turned off: at most account.MaxSettings bytes; nil: none.
 	Settings *hsm.Secret
 }
@@ -100,7 +102,7 @@ func (s *Service) protecting(r ProtectRequest) (account.Protect, error) {
 	if _, err := io.ReadFull(s.rand, link); err != nil {
 		return account.Protect{}, fmt.Errorf("drawing a link: %w", err)
 	}
-	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked, Guarded: true}
+	q := account.Protect{Own: r.Own, Register: r.Register != nil, Link: link, SignIn: r.SignIn, Checked: r.Checked, Move: r.Move, Guarded: true}
 	if d := r.Register; d != nil {
 		if _, _, err := parseDeviceKey(d.PublicKey); err != nil {
 			return account.Protect{}, err
@@ -302,6 +304,9 @@ func protectionInfo(p Policy, state *account.State, now account.Time) Protection
 	i := ProtectionInfo{
 		Mode: e.Mode, Assurance: state.Assurance(), Since: moment(e.Since), Born: e.Born, Class: e.Class, Missing: []string{},
 		UndoUntil: moment(state.WayBackUntil(p, now)),
+	}
+	if e.Mode == account.TwoStep {
+		i.Since = moment(state.TwoStep.Since)
 	}
 	if state.VerifiedPhones() == 0 {
 		i.Missing = append(i.Missing, "phone")

@@ -290,6 +290,10 @@ func refusal(o account.Outcome) error {
 		return ErrProtected
 	case account.Ineligible:
 		return ErrIneligible
+	case account.TwoStepOn:
+		return ErrTwoStepOn
+	case account.TwoFactorFirst:
+		return ErrTwoFactorFirst
 	case account.Stale:
 		return fmt.Errorf("the account kept changing: %w", ErrUnavailable)
 	}

@@ -199,6 +199,8 @@ func attemptMACs(cmd *account.Command) uint32 {
 		return cmd.Enter.MACs
 	case cmd.VerifyPhone != nil:
 		return cmd.VerifyPhone.MACs
+	case cmd.VerifyTwoStep != nil:
+		return cmd.VerifyTwoStep.MACs
 	}
 	return 0
 }

@@ -149,6 +149,8 @@ type Policy struct {
 	BrowserDays    int  `json:"browser_days,omitempty" minimum:"0" maximum:"400" doc:"How long a browser is trusted; absent or 0: 30. A shorter time holds at once."`
 	OpenEnrolment  bool `json:"open_enrolment,omitempty" doc:"Devices and apps may be added to an account that has a device or is protected without a sign-in that was verified within step_up_minutes, or ten. Whoever holds a front-end's certificate can then allow sign-ins with a device of their own."`
 
+	AllowTwoStepImport bool `json:"allow_two_step_import,omitempty" doc:"Two-step verification that was on elsewhere may be taken over. What was taken over goes on when this is off again."`
+
 	BornProtected   bool       `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
 	NoWayBack       bool       `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`
 	Platforms       []Platform `json:"platforms,omitempty" nullable:"false" maxItems:"12" doc:"Systems of devices and their minimum versions. A device below the minimum can be listed and is given no codes and no notices."`

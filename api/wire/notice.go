@@ -33,6 +33,11 @@ const (
 	NoticeBrowserTrusted  = "browser.trusted"
 	NoticeBrowserReused   = "browser.token-reused" // its trust has ended: two browsers have had its token
 	NoticePasswordChanged = "password.changed"
+
+	NoticeTwoStepOn       = "two-step.on"
+	NoticeTwoStepOff      = "two-step.off"
+	NoticeRecoveryKeyMade = "recovery-key.made"
+	NoticeRecoveryKeyUsed = "recovery-key.used"
 )
 
 // NoticeData is what a front-end is told.
@@ -56,13 +61,14 @@ type NoticeData struct {
 // CodeJob is what a gateway is to send or say. That of message.send has no code: it tells a number that one was removed.
 type CodeJob struct {
 	Account string    `json:"account"`
-	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone
+	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone, or is of two-step verification
 	Phone   string    `json:"phone"`
 	Channel string    `json:"channel"` // "text" or "voice"
 	To      string    `json:"to"`      // E.164
 	Text    string    `json:"text,omitempty"`
 	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
 	Expires time.Time `json:"expires"`
+	TwoStep bool      `json:"two_step,omitempty"` // the code has four digits
 }
 
 // WebhookRequest has notices posted to a URL.

@@ -10,6 +10,7 @@ const (
 	ProtectionOff     = "off"
 	ProtectionPending = "pending"
 	ProtectionOn      = "two_factor"
+	ProtectionTwoStep = "two_step"
 )
 
 // Levels of assurance, the lowest first.
@@ -21,7 +22,7 @@ const (
 
 // Protection is how an account stands to protection by two factors.
 type Protection struct {
-	Mode      string    `json:"mode" enum:"off,pending,two_factor" doc:"pending: the account was born protected and waits for its first verified phone."`
+	Mode      string    `json:"mode" enum:"off,pending,two_factor,two_step" doc:"pending: the account was born protected and waits for its first verified phone. two_step: the older scheme, which has records of its own under /two-step."`
 	Assurance string    `json:"assurance" enum:"password,two_step,two_factor" doc:"What its sign-ins are worth, the lowest first."`
 	Since     time.Time `json:"since,omitzero"`
 	Born      bool      `json:"born,omitempty" doc:"By the tenant's policy, when the account was made."`
@@ -114,7 +115,7 @@ func (a UndoAnswer) reveal() any {
 // Eligibility says whether a device and an account may have protection.
 type Eligibility struct {
 	Eligible   bool        `json:"eligible"`
-	Reasons    []string    `json:"reasons" nullable:"false" doc:"Why not: platform-not-listed, version-below-minimum, version-not-readable, class-excluded, no-eligible-device, already-on."`
+	Reasons    []string    `json:"reasons" nullable:"false" doc:"Why not: platform-not-listed, version-below-minimum, version-not-readable, class-excluded, no-eligible-device, already-on, two-step-on (turn it off, or move)."`
 	ShowsCodes bool        `json:"shows_codes" doc:"Such a device is given codes and notices; of an account alone: one of its devices is."`
 	Minimum    string      `json:"minimum,omitempty" doc:"The first version of the platform that is eligible."`
 	Protection *Protection `json:"protection,omitempty" doc:"Of the account that was asked about."`

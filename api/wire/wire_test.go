@@ -29,6 +29,10 @@ var secrets = []any{
 	wire.VerifyBrowserRequest{Browser: wire.NewSecret("S3CRET"), Token: wire.NewSecret("S3CRET2")},
 	wire.BrowserVerification{Outcome: wire.Trusted, Browser: "b1", Token: wire.NewSecret("S3CRET"), Assurance: "password", Entry: 4},
 	wire.SignOutBrowserRequest{Browser: wire.NewSecret("S3CRET")},
+	wire.TwoStepRequest{Number: wire.NewSecret("S3CRET"), Platform: "iOS"},
+	wire.TwoStepImport{Phones: []wire.TwoStepPhone{{Number: wire.NewSecret("S3CRET"), Label: "l"}, {Number: wire.NewSecret("S3CRET2")}}},
+	wire.TwoStepAttempt{Code: wire.NewSecret("S3CRET"), RecoveryKey: wire.NewSecret("S3CRET2")},
+	wire.NewRecoveryKey{RecoveryKey: wire.NewSecret("S3CRET"), Entry: 4},
 	wire.JoinToken{Token: wire.NewSecret("S3CRET")},
 	wire.JoinRequest{Token: wire.NewSecret("S3CRET"), NodeID: "n", IdentityKey: []byte{1}, LogKey: []byte{2}, TransportKey: []byte{3}},
 }

@@ -10,8 +10,8 @@ import (
 // what it is worth, and every notice passes on its way to devices.
 func Apply(p Policy, s *State, c *Command) Decision {
 	d := apply(p, s, c)
-	if d.Result.Outcome == Accepted && (c.Verify != nil || c.Enter != nil || c.CheckBrowser != nil || c.CheckDevice != nil) {
-		d.Result.Assurance = s.Assurance()
+	if d.Result.Outcome == Accepted {
+		d.Result.Assurance = s.worth(c)
 		if d.Entry != nil && d.Result.Assurance > PasswordLevel {
 			d.Entry.Detail = "assurance " + d.Result.Assurance.String()
 		}
@@ -52,6 +52,10 @@ func apply(p Policy, s *State, c *Command) Decision {
 		return send(p, s, c)
 	case c.Cancel != nil:
 		return cancel(s, c)
+	case c.SendTwoStep != nil:
+		return sendTwoStep(p, s, c)
+	case c.VerifyTwoStep != nil:
+		return verifyTwoStep(s, c)
 	case s == nil || s.Phantom:
 		return unchanged(s, c, act{outcome: NotFound})
 	case c.Decide != nil:
@@ -84,6 +88,9 @@ func apply(p Policy, s *State, c *Command) Decision {
 		return d
 	}
 	if d, ok := enrolmentCommand(p, s, c); ok {
+		return d
+	}
+	if d, ok := twoStepCommand(p, s, c); ok {
 		return d
 	}
 	panic("applying an account command that is of no kind") // Validate refuses it

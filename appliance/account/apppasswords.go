@@ -171,10 +171,7 @@ func (s *State) failAppPassword(mac []byte) {
 		return
 	}
 	s.AppPasswords.Wrong = slices.Clone(mac[:WrongSize])
-	a := &s.Attempts
-	a.Charge += appPasswordCost // once it is over the budget, once a delay
-	a.Last = s.Time
-	s.delay(s.Time)
+	s.failCheaply(appPasswordCost)
 }
 
 // decoyMAC stands in where there is no password, so that each attempt compares as many.

@@ -65,11 +65,23 @@ func (s *State) fail(charge uint32, now Time) {
 	s.delay(now)
 }
 
+// failCheaply charges an attempt whose chance is next to nothing: it doesn't count among MaxFailures. Nor does it continue
+// delays that began because a dear code was live which no longer is, as long as all that was charged is within the budget:
+// a mail program with a dead password would double them for ever. s is the new state that is being made.
+func (s *State) failCheaply(charge uint32) {
+	a := &s.Attempts
+	a.Charge += charge
+	a.Last = s.Time
+	if a.Charge+s.dearest() > Budget {
+		s.delay(s.Time) // once it is over the budget, once a delay
+	}
+}
+
 // delay begins or continues the delays: from where one more attempt on all credentials would exceed the budget, each
 // lets exactly one attempt through.
 func (s *State) delay(from Time) {
 	a := &s.Attempts
-	if a.RetryAt == 0 && a.Charge+s.cost("")+s.live("", s.Time)*unit[CodeDigits] <= Budget {
+	if a.RetryAt == 0 && a.Charge+s.dearest() <= Budget {
 		return
 	}
 	d := MaxDelay
@@ -78,6 +90,16 @@ func (s *State) delay(from Time) {
 	}
 	a.RetryAt = max(a.RetryAt, from+d)
 	a.Delays++
+}
+
+// dearest is what one more attempt may be charged: with a code of the account's credentials and sign-ins, which are all
+// compared with it, or with one of two-step verification.
+func (s *State) dearest() uint32 {
+	sum := s.cost("") + s.live("", s.Time)*unit[CodeDigits]
+	if n, _ := s.LiveStepCode(s.Time); n != 0 {
+		sum = max(sum, stepCost)
+	}
+	return sum
 }
 
 // grown is called when the credentials or live codes have become more: an attempt costs more now. What was locked stays

@@ -390,6 +390,15 @@ func TestLargestFits(t *testing.T) {
 		c.Begin.Device, c.Begin.Place = NewDevice{long, long, long, long, long}, Place{Label: long, Latitude: 90_00, Longitude: 180_00, Accuracy: 1<<16 - 1}
 		w.want(Done, c)
 	}
+	w.policy.AllowTwoStepImport = true
+	steps := w.enrolSteps(true)
+	for i := range byte(MaxStepPhones) {
+		p := stepPhone(strings.Repeat(string(rune('A'+i)), MaxID), "+12345678901234"+string(rune('0'+i)))
+		p.Label = long
+		steps.EnrolTwoStep.Phones = append(steps.EnrolTwoStep.Phones, p)
+	}
+	steps.EnrolTwoStep.Platform, steps.EnrolTwoStep.SystemVersion = long, long
+	w.want(Done, steps)
 	for i := range byte(MaxPhones) {
 		c := w.addPhone(strings.Repeat(string(rune('A'+i)), MaxID), "+12345678901234"+string(rune('0'+i)))
 		c.AddPhone.Phone.Label = long
@@ -422,6 +431,10 @@ func FuzzDecodeState(f *testing.F) {
 		w.apply(w.verify())
 		w.apply(w.begin("new"))
 		w.apply(w.enter(""))
+		w.apply(w.sendStep(""))
+		w.apply(w.verifyStep(true))
+		w.apply(w.recoveryKey("wrong"))
+		w.apply(w.endSteps())
 		for i := range s.SignIns {
 			id := s.SignIns[i].ID
 			w.apply(w.enter(id, s.SignIns[i].Codes...))

@@ -61,7 +61,12 @@ type Command struct {
 	UpdateDevice *UpdateDevice `cbor:"43,keyasint,omitempty"`
 	Classify     *Classify     `cbor:"44,keyasint,omitempty"`
 
-	Presence *ReportPresence `cbor:"56,keyasint,omitempty"`
+	Presence        *ReportPresence  `cbor:"56,keyasint,omitempty"`
+	EnrolTwoStep    *EnrolTwoStep    `cbor:"50,keyasint,omitempty"`
+	SendTwoStep     *SendTwoStep     `cbor:"51,keyasint,omitempty"`
+	VerifyTwoStep   *VerifyTwoStep   `cbor:"52,keyasint,omitempty"`
+	MakeRecoveryKey *MakeRecoveryKey `cbor:"53,keyasint,omitempty"`
+	EndTwoStep      *EndTwoStep      `cbor:"54,keyasint,omitempty"`
 }
 
 // RequestID is the first 16 bytes of SHA-256 over the actor and its Idempotency-Key, so that no client can meet
@@ -162,6 +167,7 @@ func (c *Command) Validate() error {
 		c.TrustBrowser != nil, c.CheckBrowser != nil, c.EndTrust != nil, c.CheckDevice != nil, c.ChangePassword != nil,
 		c.Protect != nil, c.Unprotect != nil, c.Lose != nil, c.UpdateDevice != nil, c.Classify != nil,
 		c.Presence != nil,
+		c.EnrolTwoStep != nil, c.SendTwoStep != nil, c.VerifyTwoStep != nil, c.MakeRecoveryKey != nil, c.EndTwoStep != nil,
 	} {
 		if set {
 			kinds++
@@ -218,6 +224,7 @@ func (c *Command) Validate() error {
 	}
 	c.validateTrust(v)
 	c.validateEnrolment(v)
+	c.validateTwoStep(v)
 	if q := c.Protecting(); q != nil && q.PriorDay != 0 {
 		today := DayOf(c.Time)
 		v.check(q.PriorDay == today || q.PriorDay+1 == today, "earlier settings", "not of this day")

@@ -20,6 +20,7 @@ func create(p Policy, s *State, c *Command) Decision {
 	n := next(s, c)
 	n.Phantom = false
 	n.SignIns = nil // nobody could ever have ended them
+	n.TwoStep = s.TwoStep.off()
 	n.Created = n.Time
 	n.Keys = firstKeys(n.Salt)
 	n.Enrolment = Enrolment{Class: c.Create.Class}

@@ -52,6 +52,12 @@ const (
 	AlreadyOn Outcome = 32 // protection was to be turned on together with something else, and is on
 )
 
+// Outcomes about two-step verification.
+const (
+	TwoStepOn      Outcome = 30 + iota // it has to be turned off first, or moved
+	TwoFactorFirst                     // the account has two factors, or can have them
+)
+
 // outcomeNames are what log entries say. They are signed: never change one.
 var outcomeNames = [...]string{
 	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
@@ -63,6 +69,7 @@ var outcomeNames = [...]string{
 	OutOfScope: "out-of-scope", Reused: "token-reused",
 	NoPhone: "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
 	AlreadyOn: "protection-on",
+	TwoStepOn: "two-step-on", TwoFactorFirst: "two-factor-eligible",
 }
 
 // String is the outcome's name in log entries.

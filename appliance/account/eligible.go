@@ -70,6 +70,7 @@ const (
 	ReasonClass    = "class-excluded"
 	ReasonDevice   = "no-eligible-device"
 	ReasonOn       = "already-on"
+	ReasonTwoStep  = "two-step-on" // turn it off, or move
 )
 
 func (p EnrolmentPolicy) platform(name string) (Platform, bool) {
@@ -128,6 +129,9 @@ func (p EnrolmentPolicy) AccountReasons(s *State) (reasons []string) {
 	}
 	if s.Enrolment.Mode == TwoFactor {
 		reasons = append(reasons, ReasonOn)
+	}
+	if s.Enrolment.Mode == TwoStep {
+		reasons = append(reasons, ReasonTwoStep)
 	}
 	return reasons
 }

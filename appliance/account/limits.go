@@ -150,6 +150,19 @@ const (
 	// MinChallenge and MaxChallenge bound, in bytes, what a device signs to show that it is there: 128 bits never come twice.
 	MinChallenge = 16
 	MaxChallenge = 64
+	// stepCost is one code of four digits, in units of Budget: all of it. So one guess is free, if nothing else was.
+	stepCost = 10_000
+	// StepLimit is how far wrong codes of four digits may bring the sum of a series: five guesses, 5 in 10,000. Beyond it
+	// they are neither sent nor heard. Fewer would lock out people who type the code of the message before; more would
+	// promise less.
+	StepLimit = 5 * stepCost
+	// StepFreshFor is how long, in milliseconds, a proof counts for turning two-step verification off, moving to two
+	// factors, or a new recovery key.
+	StepFreshFor Time = 10 * 60 * 1000
+	// MaxStepPhones is a person's, and one or two of others: what the older scheme let people have in practice.
+	MaxStepPhones = 5
+	// recoveryCost is what a wrong recovery key is charged: the smallest there is.
+	recoveryCost = 1
 
 	NonceSize    = 16
 	RepeatSize   = 16

@@ -33,6 +33,8 @@ type Notice struct {
 	Link []byte `cbor:"40,keyasint,omitempty"`
 	// Reason is why a sign-in was denied.
 	Reason DenyReason `cbor:"56,keyasint,omitempty"`
+	// TwoStep says that the code is one of two-step verification.
+	TwoStep bool `cbor:"50,keyasint,omitempty"`
 }
 
 // NoticeKind is what a notice is about.
@@ -73,6 +75,14 @@ const (
 	NoticeMessage                        // the gateway's: a message to Number that Masked was removed; empty: it itself
 )
 
+// Kinds about two-step verification.
+const (
+	NoticeTwoStepOn NoticeKind = 50 + iota
+	NoticeTwoStepOff
+	NoticeRecoveryKeyMade
+	NoticeRecoveryKeyUsed
+)
+
 var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
@@ -81,6 +91,8 @@ var noticeNames = [...]string{
 	NoticeBrowserTrusted: "browser.trusted", NoticeBrowserReused: "browser.token-reused", NoticePasswordChanged: "password.changed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
 	NoticeNotMe: "sign-in.not_me", NoticeMessage: "message.send",
+	NoticeTwoStepOn: "two-step.on", NoticeTwoStepOff: "two-step.off", NoticeRecoveryKeyMade: "recovery-key.made",
+	NoticeRecoveryKeyUsed: "recovery-key.used",
 }
 
 // String is the kind's name on the wire.

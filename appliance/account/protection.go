@@ -25,7 +25,8 @@ type Enrolment struct {
 	PriorDay uint32 `cbor:"8,keyasint,omitempty"`
 }
 
-// ProtectionMode is whether an account is protected by two factors. Two-step verification is another thing and not here.
+// ProtectionMode is how an account is protected. Two-step verification is another thing than two factors, with records of
+// its own: see TwoStepState.
 type ProtectionMode uint8
 
 // Modes. Every account of before is Unprotected, which is the zero value on purpose.
@@ -34,9 +35,11 @@ const (
 	// Pending: born protected, and without a phone yet. The first phone that is verified completes it in the same step.
 	Pending
 	TwoFactor
+	// TwoStep is the older scheme, for those who have it.
+	TwoStep
 )
 
-var protectionNames = [...]string{"off", "pending", "two_factor"}
+var protectionNames = [...]string{"off", "pending", "two_factor", "two_step"}
 
 // String is the mode's name on the wire.
 func (m ProtectionMode) String() string {
@@ -67,12 +70,32 @@ func (a Assurance) String() string {
 	return assuranceNames[a]
 }
 
-// Assurance is the level at which the account's sign-ins are.
+// Assurance is the level that the account's sign-ins can reach.
 func (s *State) Assurance() Assurance {
-	if s != nil && s.Enrolment.Mode == TwoFactor {
+	switch {
+	case s != nil && s.Enrolment.Mode == TwoFactor:
 		return TwoFactorLevel
+	case s != nil && s.Enrolment.Mode == TwoStep:
+		return TwoStepLevel
 	}
 	return PasswordLevel
+}
+
+// worth is what a command proves when it is accepted: the closed list of what tells who somebody is, besides the password
+// that the front-end checks. With two factors on that is a code of a device, an authenticator, or a phone; with two-step
+// verification a code that was sent to one of its phones, or its recovery key. The one's codes are worth nothing for the
+// other.
+func (s *State) worth(c *Command) Assurance {
+	switch {
+	case c.Verify != nil, c.Enter != nil, c.CheckBrowser != nil, c.CheckDevice != nil:
+		if s.Enrolment.Mode == TwoFactor {
+			return TwoFactorLevel
+		}
+		return PasswordLevel
+	case c.VerifyTwoStep != nil && s.Enrolment.Mode == TwoStep:
+		return TwoStepLevel
+	}
+	return InvalidAssurance
 }
 
 // Protect turns protection on. It needs a verified phone, and the device on which it is turned on: one that is trusted
@@ -94,6 +117,8 @@ type Protect struct {
 	Prior    []byte `cbor:"10,keyasint,omitempty"`
 	PriorDay uint32 `cbor:"11,keyasint,omitempty"`
 	Guarded  bool   `cbor:"34,keyasint,omitempty"` // as in Enrol, for a new device
+	// Move turns two-step verification off in the same step; without it, protection is refused while that is on.
+	Move bool `cbor:"12,keyasint,omitempty"`
 }
 
 // Unprotect turns protection off again, by the link's token. Matched says that the token was that of Link.
@@ -169,6 +194,10 @@ func (s *State) Protectable(p Policy, q *Protect, at Time) Outcome {
 	switch {
 	case s.Enrolment.Mode == TwoFactor:
 		return Exists
+	case s.Enrolment.Mode == TwoStep && !q.Move:
+		return TwoStepOn
+	case s.Enrolment.Mode != TwoStep && q.Move:
+		return NotFound
 	case p.excludes(s.Enrolment.Class):
 		return Ineligible
 	case !q.Register && (own == nil || own.Kind != Device):
@@ -177,6 +206,8 @@ func (s *State) Protectable(p Policy, q *Protect, at Time) Outcome {
 		return NotEligible
 	case s.VerifiedPhones() == 0:
 		return NoPhone
+	case q.Move && !s.StepFresh(now):
+		return StepUp
 	case s.stepUp(p, q.SignIn, now) && !s.phoneVerifiedSince(now-Time(p.StepUpMinutes)*60*1000):
 		return StepUp
 	case q.Guarded && q.Register && s.guards(p, q.SignIn, now) && !s.phoneVerifiedSince(now-p.stepUpWithin()):
@@ -249,6 +280,7 @@ func turnOn(p Policy, n *State, c *Command, q *Protect) turned {
 		on.enrolled.Entry.MACs -= refused.MACs
 		on.next.attend(on.device, SignedIn)
 	}
+	on.next.endTwoStep() // of an account that doesn't move, a phone that was pending
 	e := &on.next.Enrolment
 	e.Mode, e.Since = TwoFactor, n.Time
 	if !e.Born && !p.NoWayBack {
@@ -273,6 +305,12 @@ func (on *turned) detail() string {
 func (on *turned) add(d *Decision, c *Command) {
 	d.Keeps = on.keeps
 	d.Also = append(d.Also, on.enrolled.Entries()...)
+	if on.request.Move {
+		d.also(opEndTwoStep, "", "")
+		e := d.Also[len(d.Also)-1]
+		e.KeyVersion, e.MACs, e.Detail = 0, 0, ""
+		d.notify(c, on.next.twoStepNotice(NoticeTwoStepOff))
+	}
 	if len(on.next.Enrolment.Link) > 0 {
 		d.also(opMakeLink, PepperKey, on.device)
 		d.Also[len(d.Also)-1].Detail = ""
@@ -304,7 +342,7 @@ func unprotect(p Policy, s *State, c *Command) Decision {
 		a.named = PepperKey
 	}
 	switch {
-	case s.Enrolment.Mode == Unprotected:
+	case s.Enrolment.Mode == Unprotected, s.Enrolment.Mode == TwoStep:
 		a.outcome = Wrong // there is no link
 	case s.WayBackUntil(p, c.Time) == 0:
 		a.outcome = Permanent // the same for right tokens and wrong ones
@@ -376,7 +414,7 @@ func (c *Command) enrolmentOperation() string {
 	case c.Presence != nil:
 		return opSignedOut
 	}
-	return ""
+	return c.twoStepOperation()
 }
 
 // Operations as requests are remembered by: 28 to 33 are this file's.
@@ -392,6 +430,9 @@ func (c *Command) enrolmentFingerprint() (operation uint8, fingerprint uint64) {
 	switch {
 	case c.Protect != nil:
 		q := c.Protect
+		if q.Move {
+			return requestMoveToTwoFactor, q.fingerprint()
+		}
 		return requestProtect, q.fingerprint()
 	case c.Unprotect != nil:
 		return requestUnprotect, c.Unprotect.Token
@@ -405,7 +446,7 @@ func (c *Command) enrolmentFingerprint() (operation uint8, fingerprint uint64) {
 	case c.Presence != nil:
 		return requestPresence, digest(c.Presence.Device, c.operation())
 	}
-	return 0, 0
+	return c.twoStepFingerprint()
 }
 
 // enrolmentCommand decides the commands of this slice on an account that is there; false: it is none of them.

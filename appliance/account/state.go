@@ -35,6 +35,7 @@ type State struct {
 	AppPasswords AppPasswords `cbor:"14,keyasint,omitzero"`
 	Browsers     Browsers     `cbor:"15,keyasint,omitzero"`
 	Enrolment    Enrolment    `cbor:"16,keyasint,omitzero"`
+	TwoStep      TwoStepState `cbor:"18,keyasint,omitzero"`
 }
 
 // Kind is what holds a seed.
@@ -175,6 +176,7 @@ func (s *State) validate() error {
 	s.Enrolment.validate(v)
 	v.check(!s.Phantom || s.Enrolment.Mode == Unprotected && len(s.Enrolment.Lost) == 0, "phantom", "has what only accounts have")
 	v.check(s.Enrolment.Mode != TwoFactor || s.VerifiedPhones() > 0, "protection", "without a verified phone")
+	s.validateTwoStep(v)
 	return errors.Join(v.errs...)
 }
 
@@ -195,6 +197,8 @@ type Policy struct {
 	AllowAppPasswords bool `cbor:"20,keyasint,omitempty" json:"allow_app_passwords,omitempty"`
 	// MaxAppPasswords is the most that an account may have; 0: MaxAppPasswords of limits.go, which is also the most.
 	MaxAppPasswords uint8 `cbor:"21,keyasint,omitempty" json:"max_app_passwords,omitempty"`
+	// AllowTwoStepImport lets two-step verification be taken over from elsewhere. Off again, what was taken over goes on.
+	AllowTwoStepImport bool `cbor:"39,keyasint,omitempty" json:"allow_two_step_import,omitempty"`
 	SignInPolicy
 	BrowserPolicy
 	EnrolmentPolicy

@@ -8,8 +8,8 @@ import (
 	"log/slog"
 )
 
-// Code is the digits of one code, of 6, 7 or 8 of them: leading zeros count, so 123456 and 0123456 differ. It refuses to
-// be printed, logged or marshalled. The zero Code is no code: it equals none and matches nothing.
+// Code is the digits of one code, of 6, 7 or 8 of them, or of 4 (see ShortDigits): leading zeros count, so 123456 and
+// 0123456 differ. It refuses to be printed, logged or marshalled. The zero Code is no code: it equals none and matches nothing.
 type Code struct {
 	value  uint32
 	digits uint8
@@ -17,6 +17,9 @@ type Code struct {
 
 // ErrCode: the text is not a code. It doesn't quote the text.
 var ErrCode = errors.New("a code is 6 to 8 digits and nothing else")
+
+// ErrShort: the text is not a code of two-step verification. It doesn't quote the text.
+var ErrShort = errors.New("a code of two-step verification is 4 digits and nothing else")
 
 var powers = [MaxDigits + 1]uint32{1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000}
 

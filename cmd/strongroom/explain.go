@@ -52,7 +52,7 @@ func advise(err error) string {
 func adviseProblem(p *client.Problem) string {
 	switch {
 	case p.Named("policy"):
-		return "Operators change policies: `strongroom policy set TENANT` a tenant's (--allow-import, --allow-reveal for new seeds, --allow-app-passwords), `strongroom log retention` the log's."
+		return "Operators change policies: `strongroom policy set TENANT` a tenant's (--allow-import, --allow-reveal for new seeds, --allow-app-passwords, --allow-two-step-import), `strongroom log retention` the log's."
 	case p.Named("step-up"):
 		return "The account has a device, or is protected: name a sign-in that was verified within ten minutes (--sign-in). While accounts come over from elsewhere, operators can do without: `strongroom policy set TENANT --open-enrolment`."
 	case p.Status == 401, p.Status == 403:

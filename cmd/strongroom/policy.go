@@ -34,8 +34,9 @@ func newPolicySet(t *terminal, o *connection) *cobra.Command {
 		Short: "Change a tenant's policy; what isn't given stays as it is",
 		Long: `Two doors through which a seed is seen outside of the hardware are shut unless they are opened here, and each passage is
 in the log: --allow-reveal (a new seed is shown once as a QR code) and --allow-import (an existing seed is taken in).
-App passwords open a service without a second factor, and are off unless allowed here: --allow-app-passwords. Shut one
-again with =false.`,
+App passwords open a service without a second factor, and are off unless allowed here: --allow-app-passwords. Two-step
+verification, the older scheme, is taken over from elsewhere while --allow-two-step-import is set. Shut one again with
+=false.`,
 		Example: "  strongroom policy set acme --allow-reveal\n  strongroom policy set acme --allow-reveal=false",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -59,10 +60,11 @@ again with =false.`,
 				"allow-import": {&next.AllowImport, &p.AllowImport},
 				"tell-spent":   {&next.TellSpent, &p.TellSpent},
 
-				"allow-app-passwords": {&next.AllowAppPasswords, &p.AllowAppPasswords},
-				"tell-phones":         {&next.TellPhones, &p.TellPhones},
-				"no-browser-trust":    {&next.NoBrowserTrust, &p.NoBrowserTrust},
-				"open-enrolment":      {&next.OpenEnrolment, &p.OpenEnrolment},
+				"tell-phones":           {&next.TellPhones, &p.TellPhones},
+				"no-browser-trust":      {&next.NoBrowserTrust, &p.NoBrowserTrust},
+				"open-enrolment":        {&next.OpenEnrolment, &p.OpenEnrolment},
+				"allow-app-passwords":   {&next.AllowAppPasswords, &p.AllowAppPasswords},
+				"allow-two-step-import": {&next.AllowTwoStepImport, &p.AllowTwoStepImport},
 			} {
 				if given(name) {
 					*to[0] = *to[1]
@@ -82,6 +84,7 @@ again with =false.`,
 	c.Flags().BoolVar(&p.TellPhones, "tell-phones", false, "when a number is removed, all numbers of the account are told by a text")
 	c.Flags().BoolVar(&p.NoBrowserTrust, "no-browser-trust", false, "no browser is trusted, nor any that was before")
 	c.Flags().BoolVar(&p.OpenEnrolment, "open-enrolment", false, "devices are added to accounts that have one without a verified sign-in")
+	c.Flags().BoolVar(&p.AllowTwoStepImport, "allow-two-step-import", false, "two-step verification that was on elsewhere may be taken over")
 	signInPolicyFlags(c, &p)
 	return c
 }
@@ -120,6 +123,7 @@ func (t *terminal) printPolicy(p wire.Policy) error {
 	return t.print(p, func(w io.Writer) {
 		fmt.Fprintf(w, "allow-reveal\t%v\nallow-import\t%v\ntell-spent\t%v\n", p.AllowReveal, p.AllowImport, p.TellSpent)
 		fmt.Fprintf(w, "allow-app-passwords\t%v\ntell-phones\t%v\n", p.AllowAppPasswords, p.TellPhones)
+		fmt.Fprintf(w, "allow-two-step-import\t%v\n", p.AllowTwoStepImport)
 		fmt.Fprintf(w, "born-protected\t%v\nno-way-back\t%v\nlisted-only\t%v\n", p.BornProtected, p.NoWayBack, p.ListedOnly)
 		fmt.Fprintf(w, "no-browser-trust\t%v\nopen-enrolment\t%v\n", p.NoBrowserTrust, p.OpenEnrolment)
 		for _, x := range p.Platforms {

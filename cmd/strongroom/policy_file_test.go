@@ -12,7 +12,7 @@ func TestS12_TheShippedExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.AllowImport || w.AllowReveal || w.TellSpent || w.BornProtected || w.NoWayBack || w.OpenEnrolment || w.NoBrowserTrust || w.BrowserDays != 30 {
+	if w.AllowImport || w.AllowReveal || w.TellSpent || w.AllowTwoStepImport || w.BornProtected || w.NoWayBack || w.OpenEnrolment || w.NoBrowserTrust || w.BrowserDays != 30 {
 		t.Errorf("the example is careless: %+v", w)
 	}
 	p := account.Policy{EnrolmentPolicy: account.EnrolmentPolicy{ListedOnly: w.ListedOnly, Excluded: w.ExcludedClasses}}

@@ -149,6 +149,7 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	act("sign-out-device", holder.signIn.Device, "", "done")
 	r.do(t, 0, http.MethodDelete, "/v1/accounts/"+name, nil, nil)
 	act("delete-account", "", "", "done")
+	steps := r.actsOfTwoStep(t, act)
 	guess := r.guesser(t, true)
 	act("create-account", "", "", "done")
 	act("import-seed", "*", "", "done")
@@ -188,7 +189,7 @@ func TestEveryActHasAnEntry(t *testing.T) {
 		if e.Key != "" && e.Outcome == "done" && e.KeyVersion == 0 {
 			t.Errorf("a key without its version: %s", h.raw[e.Index])
 		}
-		for _, secret := range []string{code, later[0], base32.StdEncoding.EncodeToString(phone.seed.Reveal())[:16], name, guess.name, b.cookie, b.token} {
+		for _, secret := range []string{code, later[0], base32.StdEncoding.EncodeToString(phone.seed.Reveal())[:16], name, guess.name, b.cookie, b.token, steps, "415555016"} {
 			if strings.Contains(string(h.raw[e.Index]), secret) {
 				t.Errorf("an entry has what none may have: %s", h.raw[e.Index])
 			}
@@ -207,6 +208,46 @@ func (r *rig) revoke(t *testing.T, account, browser string) error {
 	t.Helper()
 	_, err := r.call(t.Context(), 0, http.MethodDelete, browsersPath(account, browser), "", nil, nil)
 	return err
+}
+
+// actsOfTwoStep does what there is to do with two-step verification, and says what it did.
+func (r *rig) actsOfTwoStep(t *testing.T, act func(operation, key, subject, outcome string)) (name string) {
+	o := withOutside(t, r)
+	name = r.steps(t, 0, "+14155550168")
+	act("create-account", "", "", "done")
+	act("set-policy", "", tenant, "done")
+	act("import-two-step", "", "*", "refused-by-policy")
+	act("import-two-step", "", "*", "done")
+	if status := r.status(t, 1, http.MethodDelete, twoStepPath(name), nil); status != http.StatusForbidden {
+		t.Errorf("turning it off without a proof is answered %d", status)
+	}
+	act("turn-off-two-step", "", "", "step-up-needed")
+	code, _ := r.stepCode(t, o, 0, name, "")
+	act("send-two-step-code", "", "*", "done")
+	act("make-code", "code", "*", "done")
+	if v := r.step(t, 1, name, code, ""); v.Outcome != wire.Accepted {
+		t.Errorf("the code: %+v", v)
+	}
+	act("verify-two-step", "code", "*", "accepted")
+	r.step(t, 2, name, code, "")
+	act("verify-two-step", "code", "", "ended")
+	key := r.recoveryKey(t, 0, name, "").RecoveryKey.Reveal()
+	act("make-recovery-key", "pepper", "", "done")
+	r.step(t, 1, name, key, "")
+	act("verify-recovery-key", "pepper", "", "accepted")
+	if status := r.status(t, 2, http.MethodPost, protectionPath(name), wire.ProtectionRequest{Device: "none"}); status != http.StatusConflict {
+		t.Errorf("protection is answered %d", status)
+	}
+	act("turn-on-protection", "", "none", "two-step-on")
+	r.do(t, 0, http.MethodDelete, twoStepPath(name), nil, nil)
+	act("turn-off-two-step", "", "", "done")
+	if status := r.status(t, 1, http.MethodPost, twoStepPath(name), map[string]string{"number": "+14155550168"}); status != http.StatusConflict {
+		t.Errorf("turning it on anew is answered %d", status)
+	}
+	act("enrol-two-step", "", "*", "two-factor-eligible")
+	r.step(t, 2, name, key, "")
+	act("verify-recovery-key", "pepper", "", "wrong")
+	return name
 }
 
 func refused(t *testing.T, err error) {
