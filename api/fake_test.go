@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"strongroom.internal/appliance"
@@ -19,7 +20,8 @@ type scripted struct {
 	caller  appliance.Caller
 	account string
 	key     string
-	asked   string // the method
+	asked   string     // the method
+	several sync.Mutex // guards asked and want where requests come at once
 	tenant  string
 	verify  appliance.VerifyRequest
 	answer  appliance.Verification
@@ -202,8 +204,15 @@ func (s *scripted) LogCheckpoint(_ context.Context, tree string) ([]byte, error)
 	return []byte("checkpoint"), s.err
 }
 
+// askedFor notes what is asked for by several at once.
+func (s *scripted) askedFor(method, want string) {
+	s.several.Lock()
+	defer s.several.Unlock()
+	s.asked, s.want = method, want
+}
+
 func (s *scripted) LogTile(_ context.Context, tree string, level int, n int64, width int) ([]byte, error) {
-	s.asked, s.want = "LogTile", fmt.Sprint(tree, " ", level, " ", n, " ", width)
+	s.askedFor("LogTile", fmt.Sprint(tree, " ", level, " ", n, " ", width))
 	if s.tile != nil {
 		return s.tile, s.err
 	}
@@ -211,7 +220,7 @@ func (s *scripted) LogTile(_ context.Context, tree string, level int, n int64, w
 }
 
 func (s *scripted) LogBundle(_ context.Context, tree string, n int64, width int) ([]byte, error) {
-	s.asked, s.want = "LogBundle", fmt.Sprint(tree, " ", n, " ", width)
+	s.askedFor("LogBundle", fmt.Sprint(tree, " ", n, " ", width))
 	if s.tile != nil {
 		return s.tile, s.err
 	}
