@@ -20,8 +20,7 @@ type scripted struct {
 	caller  appliance.Caller
 	account string
 	key     string
-	asked   string     // the method
-	several sync.Mutex // guards asked and want where requests come at once
+	asked   string // the method
 	tenant  string
 	verify  appliance.VerifyRequest
 	answer  appliance.Verification
@@ -44,6 +43,8 @@ type scripted struct {
 	attempt     appliance.AppPasswordAttempt
 	newPassword appliance.NewAppPassword
 	revoked     string
+
+	several sync.Mutex // guards asked and want where requests come at once
 
 	signIn    string
 	browser   appliance.BrowserRequest
