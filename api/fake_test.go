@@ -21,6 +21,7 @@ type scripted struct {
 	account string
 	key     string
 	asked   string // the method
+	refused string // by the access table: whom and what
 	tenant  string
 	verify  appliance.VerifyRequest
 	answer  appliance.Verification
@@ -323,4 +324,8 @@ func (s *scripted) Join(_ context.Context, r appliance.JoinRequest) (appliance.J
 func (s *scripted) RemoveNode(_ context.Context, c appliance.Caller, _ string) error {
 	s.note("RemoveNode", c, "", "")
 	return s.err
+}
+
+func (s *scripted) NoteRefusal(c appliance.Caller, route string) {
+	s.refused = c.Identity + " " + route
 }

@@ -186,6 +186,7 @@ func (a *API) admit(e *exchange, r *http.Request, allowed roles) error {
 	case err != nil:
 		return err
 	case !allowed.has(caller.Role):
+		a.service.NoteRefusal(caller, e.route)
 		return fmt.Errorf("%v asks for %s: %w", caller.Role, e.route, errForbidden)
 	}
 	return nil

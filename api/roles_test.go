@@ -169,7 +169,7 @@ func TestRoles(t *testing.T) {
 			if pattern == streamRoute { // an answer without end: see TestStreamRoles
 				continue
 			}
-			service.asked, service.made = "", well().made
+			service.asked, service.made, service.refused = "", well().made, ""
 			got := s.send(t, c, fill.Replace(pattern)+queries[pattern], bodies[pattern])
 			if slices.Contains(allowed, identity) {
 				if got.status >= 300 {
@@ -186,6 +186,9 @@ func TestRoles(t *testing.T) {
 			}
 			if service.asked != "" {
 				t.Errorf("%s as %q reached %s", pattern, identity, service.asked)
+			}
+			if noted := identity != ""; noted != (service.refused == identity+" "+pattern) {
+				t.Errorf("%s as %q was noted for the log as %q", pattern, identity, service.refused)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,7 +25,8 @@ type searchInput struct {
 	Actor     string `query:"actor" maxLength:"512" doc:"SPIFFE ID of a certificate." example:"spiffe://strongroom.example/tenant/acme/frontend/web-1"`
 	Operation string `query:"operation" maxLength:"512" example:"verify"`
 	Outcome   string `query:"outcome" maxLength:"512" example:"accepted"`
-	Request   string `query:"request" maxLength:"32" doc:"Request id, 32 hex digits."`
+	Request   string `query:"request" maxLength:"32" doc:"Request id as entries have it: 32 hex digits."`
+	RequestOf string `query:"request_of" maxLength:"32" doc:"With an account's name: audit.RequestID of who asked and its Idempotency-Key, in hex, which the node turns into the request id that the account's entries have."`
 	Node      string `query:"node" maxLength:"512" example:"n1"`
 	From      string `query:"from" maxLength:"64" doc:"The earliest time, RFC 3339." example:"2026-01-01T00:00:00Z"`
 	To        string `query:"to" maxLength:"64" doc:"The time before which entries are, RFC 3339."`
@@ -61,6 +63,11 @@ func (in *searchInput) query() (q appliance.LogQuery, err error) {
 			Outcome: in.Outcome, Request: in.Request, Node: in.Node,
 		},
 		Name: in.Account, Oldest: in.Order == "oldest", Limit: in.Limit, Cursor: in.Cursor,
+	}
+	if id, err := hex.DecodeString(in.RequestOf); err != nil || in.RequestOf != "" && len(id) != len(q.RequestOf) {
+		return q, invalid("request_of", "must be 32 hex digits")
+	} else {
+		copy(q.RequestOf[:], id)
 	}
 	if in.Account != "" && !validAccount(in.Account) {
 		return q, invalid("account", accountRule)

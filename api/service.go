@@ -63,6 +63,9 @@ type Service interface {
 	RevokeAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account, id string) error // empty id: all
 	VerifyAppPassword(ctx context.Context, c appliance.Caller, idempotencyKey, account string, r appliance.AppPasswordAttempt) (appliance.Verification, error)
 
+	// NoteRefusal is told of requests that the access table refused.
+	NoteRefusal(c appliance.Caller, route string)
+
 	Protect(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.ProtectRequest) (appliance.Protected, error)
 	Protection(ctx context.Context, c appliance.Caller, name string) (appliance.ProtectionInfo, error)
 	Unprotect(ctx context.Context, c appliance.Caller, idempotencyKey, name string, token *hsm.Secret) (appliance.Unprotected, error)

@@ -42,6 +42,8 @@ type estate struct {
 	PublishDay *publishDay  `cbor:"37,keyasint,omitempty"`
 	DestroyDay *destroyDay  `cbor:"38,keyasint,omitempty"`
 	Reseal     *resealPrior `cbor:"39,keyasint,omitempty"`
+
+	Refuse *refuse `cbor:"42,keyasint,omitempty"`
 }
 
 // found is the first command of a cluster's life.
@@ -127,6 +129,7 @@ type estateDecision struct {
 	subject   string      // whom it concerns
 	detail    string
 	outcome   account.Outcome
+	coalesced uint32   // of the first entry
 	write     func()   // nil: nothing
 	also      []keyUse // entries that follow, of the same outcome
 	tree      string   // that this command begins; empty: none
@@ -165,6 +168,7 @@ func applyEstate(tx cluster.Tx, encoded []byte) (cluster.Applied, error) {
 		}
 		applied.Entries = append(applied.Entries, entry)
 	}
+	applied.Entries[0].Coalesced = decision.coalesced
 	if decision.tree != "" {
 		applied.NewTree = &cluster.NewTree{Name: decision.tree}
 	}
@@ -217,6 +221,8 @@ func (c *estate) decide(tx cluster.Tx) (estateDecision, error) {
 		return c.DestroyDay.decide(tx, c.Time)
 	case c.Reseal != nil:
 		return c.Reseal.decide(tx, c.Time)
+	case c.Refuse != nil:
+		return c.Refuse.decide(), nil
 	}
 	return estateDecision{}, fmt.Errorf("applying an estate command of an unknown kind")
 }

@@ -99,6 +99,9 @@ func (s *Service) Join(ctx context.Context, r JoinRequest) (JoinResponse, error)
 	hash := sha256.Sum256(secret.Reveal())
 	secret.Destroy()
 	if err := s.checkToken(ctx, hash, r.NodeID); err != nil {
+		if errors.Is(err, ErrToken) {
+			s.refusals.note("", subjectJoin, account.NotFound)
+		}
 		return JoinResponse{}, err
 	}
 	if s.trust == nil {

@@ -23,7 +23,7 @@ const (
 )
 
 // Run does a node's own upkeep until ctx ends: it installs the cluster's keys once they have been replicated, drops the
-// resident seeds of changed accounts, signs the log's checkpoints, and, on the leader, brings Raft's members in line with
+// resident seeds of changed accounts, signs the log's checkpoints, writes down what was refused, and, on the leader, brings Raft's members in line with
 // the state's. It returns an error only when this node must not go on: ErrRolledBack.
 func (s *Service) Run(ctx context.Context) error {
 	group, working := errgroup.WithContext(ctx)
@@ -35,6 +35,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.repeat(working, s.pruneFiles) })
 	group.Go(func() error { return s.repeat(working, s.askWitnesses) })
 	group.Go(func() error { return s.repeat(working, s.keepDays) })
+	group.Go(func() error { return s.repeat(working, s.recordRefusals) })
 	group.Go(func() error { return s.signLog(working) })
 	group.Go(func() error { return s.deliver(working) })
 	err := group.Wait()

@@ -17,10 +17,13 @@ import (
 type LogQuery struct {
 	index.Query
 	// Name is an account's, of Query.Tenant, whose pseudonym stands in for it: instead of Query.Account.
-	Name   string
-	Oldest bool   // first; otherwise the newest are
-	Limit  int    // entries; 0: 100, at most MaxFound
-	Cursor string // of the page before
+	Name string
+	// RequestOf is audit.RequestID of who asked and its Idempotency-Key; what entries have instead under that account's
+	// salt stands in for it: instead of Query.Request. It needs Name.
+	RequestOf account.RequestID
+	Oldest    bool   // first; otherwise the newest are
+	Limit     int    // entries; 0: 100, at most MaxFound
+	Cursor    string // of the page before
 }
 
 // MaxFound is the most entries of a LogPage.
@@ -55,6 +58,9 @@ func (s *Service) SearchLog(ctx context.Context, q LogQuery) (LogPage, error) {
 	if err := q.Validate(); err != nil {
 		return LogPage{}, &InvalidError{Field: "query", Reason: err.Error()}
 	}
+	if q.RequestOf != (account.RequestID{}) && (q.Name == "" || q.Request != "") {
+		return LogPage{}, &InvalidError{Field: "request_of", Reason: "needs the account's name, and goes without a request"}
+	}
 	if err := s.engine.Sync(ctx); err != nil {
 		return LogPage{}, engineError(err)
 	}
@@ -73,6 +79,9 @@ func (s *Service) SearchLog(ctx context.Context, q LogQuery) (LogPage, error) {
 		}
 		page.Account = account.Pseudonym(state.Salt, q.Tenant, q.Name)
 		q.Account = page.Account
+		if q.RequestOf != (account.RequestID{}) {
+			q.Request = account.LogRequest(state.Salt, q.RequestOf)
+		}
 	}
 	heads, err := s.engine.Log().Heads()
 	if err != nil {

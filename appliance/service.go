@@ -80,6 +80,7 @@ type Service struct {
 	logChanged chan struct{} // of capacity 1
 	published  bell          // rung when there may be a new checkpoint
 
+	refusals refusals
 	noticed  bell // rung when there may be new notices
 	delivery delivery
 	days     dayKeeping

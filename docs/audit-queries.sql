@@ -4,7 +4,8 @@
 --
 -- Put your key, account or span of time in place of the example's. What the columns mean is in the package comment of
 -- appliance/audit. The outcome is 'accepted' or 'done' where somebody got what they asked for, and otherwise says why not.
--- In coalesced is how many more attempts on a locked account there were since the account's entry before. Days and
+-- In coalesced is how many more attempts on a locked account there were since the account's entry before; of a client that
+-- was refused at the door ('refuse-request'), how many more refusals the entry stands for. Days and
 -- quarters are UTC's.
 --
 -- An answer is as good as the rows: `strongroom audit archive check` proves first that they are what the log's signers

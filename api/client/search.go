@@ -21,7 +21,8 @@ type LogQuery struct {
 	Actor     string
 	Operation string
 	Outcome   string
-	Request   string // id, see audit.RequestID
+	Request   string // id as entries have it
+	RequestOf string // with Account: audit.RequestID in hex; the node turns it into what entries have
 	Node      string
 	From      time.Time // the earliest time; zero: from the start
 	To        time.Time // the time before which entries are; zero: to the end
@@ -54,6 +55,7 @@ func (q LogQuery) encode() string {
 		{"operation", q.Operation},
 		{"outcome", q.Outcome},
 		{"request", q.Request},
+		{"request_of", q.RequestOf},
 		{"node", q.Node},
 		{"from", moment(q.From)},
 		{"to", moment(q.To)},

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"encoding/hex"
 	"slices"
 
 	"strongroom.internal/appliance/audit"
@@ -150,10 +149,8 @@ func unchanged(s *State, c *Command, a act) Decision {
 	}
 	e := &audit.Entry{
 		Time: int64(now(s, c)), Tenant: c.Tenant, Account: Pseudonym(salt, c.Tenant, c.Account), Actor: c.Actor,
-		Operation: c.operation(), MACs: a.macs, Outcome: a.outcome.String(), Node: c.Node, Module: c.Module,
-	}
-	if c.Request != (RequestID{}) {
-		e.Request = hex.EncodeToString(c.Request[:])
+		Request: LogRequest(salt, c.Request), Operation: c.operation(), MACs: a.macs, Outcome: a.outcome.String(),
+		Node: c.Node, Module: c.Module,
 	}
 	if a.key != nil {
 		e.Key, e.KeyVersion = a.key.ID, a.key.KeyVersion

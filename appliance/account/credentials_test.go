@@ -156,6 +156,17 @@ func TestPseudonym(t *testing.T) {
 	}
 }
 
+func TestLogRequest(t *testing.T) {
+	salt, id := []byte("0123456789abcdef"), requestID(9)
+	// (printf '\0\0\0\x19strongroom/log-request/v1\x09'; head -c 14 /dev/zero; printf '\x09') | openssl dgst -sha256 -hmac 0123456789abcdef
+	if got, want := LogRequest(salt, id), "4cde00923817b69c1533acd5ccc31ed1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := LogRequest(salt, RequestID{}); got != "" {
+		t.Errorf("a request without an id has the id %s in the log", got)
+	}
+}
+
 func TestCommandValidate(t *testing.T) {
 	w := ann(t, "phone")
 	for name, spoil := range map[string]func(*Command){

@@ -298,7 +298,7 @@ func TestEntries(t *testing.T) {
 			t.Errorf("entry %d is\n%s, want in it\n%s%s", i, got, who, want)
 		}
 	}
-	if !strings.Contains(w.entries[6], `"request":"09000000000000000000000000000009"`) {
+	if id := LogRequest(w.state.Salt, c.Request); len(id) != 32 || !strings.Contains(w.entries[6], `"request":"`+id+`"`) {
 		t.Errorf("an entry doesn't name its request: %s", w.entries[6])
 	}
 }

@@ -31,6 +31,12 @@
 // Attempts on an account that is locked use no key. The first has an entry; those that follow within a while are counted,
 // and the account's next entry, whatever it is of, has their number in coalesced.
 //
+// What a node refuses before it gets anywhere, by the role of a client's certificate or for a bad join token, is a
+// "refuse-request" entry within a second; the subject is the route, or "join". Of each client the first has one; those
+// that follow within ten minutes have one together, which stands for one of them and has the number of the others in
+// coalesced. A node that ends takes what it has counted in these minutes along. Who shows no certificate of the cluster's
+// isn't on the log, but for joins.
+//
 // # Trees
 //
 // The log is a sequence of trees, one for each year and, after a restored backup, one for each epoch. index counts over
@@ -68,7 +74,7 @@ type Entry struct {
 	Tenant     string // empty for acts of the cluster
 	Account    string // pseudonym, 32 hex digits; empty for acts of the cluster
 	Actor      string // SPIFFE ID of the certificate that asked; empty for the cluster itself
-	Request    string // request id, 32 hex digits; empty where the act had none
+	Request    string // request id, 32 hex digits: see RequestID; an account's is hashed with its salt. Empty where the act had none
 	Operation  string // such as "verify", "enrol-device", "join-node"
 	Key        string // id of the key that was used: a credential's id, or the name of a cluster key
 	Subject    string // what an act of the cluster concerns: a node's id, a tenant, a certificate's SPIFFE ID
@@ -79,7 +85,7 @@ type Entry struct {
 	Module     string // serial of its module
 
 	// Coalesced is the number of attempts on the account that were refused because it was locked, and have no entry of
-	// their own, since the account's entry before this one.
+	// their own, since the account's entry before this one; of a client that was refused at the door, the like.
 	Coalesced uint32
 	// Detail is what the other members can't say, in a form that the operation determines: what a policy is now, which
 	// module a new node has.

@@ -46,7 +46,7 @@ Of a request that used several keys, and so has several entries, it is the first
 		},
 	}
 	c.Flags().Int64Var(&entry, "entry", 0, "index of the entry")
-	c.Flags().StringVar(&request, "request", "", "request id; see `strongroom log request-id`")
+	c.Flags().StringVar(&request, "request", "", "request id as entries have it")
 	outFlag(c, &out)
 	return c
 }

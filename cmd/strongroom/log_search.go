@@ -64,7 +64,8 @@ deleted nothing tells the pseudonym any more. A search proves nothing: ` + "`str
 		{&q.Actor, "actor", "SPIFFE ID of who asked"},
 		{&q.Operation, "operation", "such as verify, enrol-device, issue-certificate"},
 		{&q.Outcome, "outcome", "such as accepted, wrong, spent, locked, done"},
-		{&q.Request, "request", "request id; see `strongroom log request-id`"},
+		{&q.Request, "request", "request id as entries have it, 32 hex digits"},
+		{&q.RequestOf, "request-of", "request id of `strongroom log request-id`; needs --account"},
 		{&q.Node, "node", "node that used the key"},
 		{&from, "from", "the earliest time: 2026-07-01, or 2026-07-01T08:00:00Z"},
 		{&to, "to", "the time before which entries are"},
@@ -223,10 +224,11 @@ func newLogRequestID(t *terminal) *cobra.Command {
 	var actor, key string
 	c := &cobra.Command{
 		Use:   "request-id --actor SPIFFE-ID --key KEY",
-		Short: "Compute the id under which the log has a request, from who asked and its Idempotency-Key",
-		Long: `The log names a request by a hash of the certificate's identity and the Idempotency-Key. Whoever has both finds the
-request's entries; who has the log alone learns neither.`,
-		Example: "  strongroom log search --request $(strongroom log request-id --actor spiffe://strongroom.example/tenant/acme/frontend/web-1 --key 8e03978e)",
+		Short: "Compute a request's id, from who asked and its Idempotency-Key",
+		Long: `A request is named by a hash of the certificate's identity and the Idempotency-Key. Entries about an account have it
+hashed once more with the account's salt: a node finds them for who has identity, key and account; who has the log alone
+learns none of them, and nobody does once the account is deleted. Other entries have it as it is: --request finds them.`,
+		Example: "  strongroom log search --tenant acme --account alice --request-of $(strongroom log request-id --actor spiffe://strongroom.example/tenant/acme/frontend/web-1 --key 8e03978e)",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if actor == "" || key == "" {

@@ -1,14 +1,18 @@
 package e2e
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"strongroom.internal/api/client"
 	"strongroom.internal/api/wire"
 	"strongroom.internal/appliance/audit"
 	firmwaresim "strongroom.internal/firmware-sim"
@@ -22,6 +26,16 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	check(t, err)
 	defer operator.Close()
 	ctx := deadline(t, time.Minute)
+	// What each node does by itself when it starts is on the log before anything else is.
+	for _, operation := range []string{"install-keys", "create-prior-key"} {
+		eventually(t, 20*time.Second, func(ctx context.Context) error {
+			found, err := operator.SearchLog(ctx, client.LogQuery{Operation: operation})
+			if err == nil && len(found.Entries) < r.count() {
+				err = fmt.Errorf("%d nodes have their %s", len(found.Entries), operation)
+			}
+			return err
+		})
+	}
 	before, err := operator.LogHead(ctx)
 	check(t, err)
 
@@ -51,10 +65,15 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	// Operators' acts, and refusals.
 	check(t, operator.SetPolicy(ctx, "acts", wire.Policy{}))
 	act("set-policy", "", "acts", "done")
-	client := "fe-" + strings.ToLower(rand.Text())
-	_, err = r.rack.IssueClient(ctx, firmwaresim.Frontend, "acts", client)
+	web := "fe-" + strings.ToLower(rand.Text())
+	credentials, err := r.rack.IssueClient(ctx, firmwaresim.Frontend, "acts", web)
 	check(t, err)
-	act("issue-certificate", "authority", domain+"/tenant/acts/frontend/"+client, "done")
+	act("issue-certificate", "authority", domain+"/tenant/acts/frontend/"+web, "done")
+	frontend, err := r.rack.Client(credentials)
+	check(t, err)
+	defer frontend.Close()
+	refused(t, frontend.SetPolicy(ctx, "acts", wire.Policy{AllowReveal: true}))
+	act("refuse-request", "", "PUT /v1/tenants/{tenant}/policy", "refused-by-policy")
 	_, err = operator.CreateJoinToken(ctx, time.Minute)
 	check(t, err)
 	act("create-join-token", "", "", "done")
@@ -134,6 +153,13 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	act("verify", "*", "", "wrong")
 	act("verify", "*", "", "locked")
 
+	eventually(t, 10*time.Second, func(ctx context.Context) error { // a refusal doesn't wait for its entry
+		found, err := operator.SearchLog(ctx, client.LogQuery{Operation: "refuse-request", Actor: domain + "/tenant/acts/frontend/" + web})
+		if err == nil && len(found.Entries) == 0 {
+			err = errors.New("the refusal has no entry")
+		}
+		return err
+	})
 	after, err := operator.LogHead(ctx)
 	check(t, err)
 	h := r.history(t, 0, after.Size)

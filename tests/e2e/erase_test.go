@@ -59,6 +59,11 @@ func TestAnErasedAccountCannotBeLinked(t *testing.T) {
 	deleted := time.Now()
 	h := r.same(t)
 	policy := r.policy(t, h.tree)
+	var guesses []string // of the keys that were made of the account's name
+	for node := range r.nodes() {
+		id := audit.RequestID(r.actor(), "of-"+name+string(rune('0'+node)))
+		guesses = append(guesses, hex.EncodeToString(id[:]))
+	}
 	operations := map[string]int{}
 	for _, e := range h.entries {
 		if e.Account != pseudonym {
@@ -70,6 +75,9 @@ func TestAnErasedAccountCannotBeLinked(t *testing.T) {
 		proved, err := audit.VerifyReceipt(policy, proof)
 		if err != nil || *proved.Entry != *e {
 			t.Errorf("entry %d of the erased account: %+v, %v", e.Index, proved, err)
+		}
+		if slices.Contains(guesses, e.Request) {
+			t.Errorf("an entry's request can be guessed by who knows the account's name: %s", h.raw[e.Index])
 		}
 		if strings.Contains(string(h.raw[e.Index]), name) || strings.Contains(string(h.raw[e.Index]), hex.EncodeToString(salt)) {
 			t.Errorf("an entry says whose it is: %s", h.raw[e.Index])

@@ -305,9 +305,13 @@ func TestLogIsSearched(t *testing.T) {
 			from++
 		}
 	}
-	id := audit.RequestID(target.Actor, "found-by-its-key")
-	if target == nil || target.Request != hex.EncodeToString(id[:]) {
+	if target == nil || len(target.Request) != 32 {
 		t.Fatalf("the accepted attempt's entry is %+v", target)
+	}
+	id := audit.RequestID(target.Actor, "found-by-its-key")
+	requestOf := hex.EncodeToString(id[:])
+	if target.Request == requestOf {
+		t.Error("an account's entry names its request without salt")
 	}
 	searches := map[string]struct {
 		q     client.LogQuery
@@ -321,8 +325,12 @@ func TestLogIsSearched(t *testing.T) {
 		"actor":     {client.LogQuery{Actor: target.Actor}, func(e *audit.Entry) bool { return e.Actor == target.Actor }},
 		"operation": {client.LogQuery{Operation: "join-node"}, func(e *audit.Entry) bool { return e.Operation == "join-node" }},
 		"outcome":   {client.LogQuery{Outcome: "accepted"}, func(e *audit.Entry) bool { return e.Outcome == "accepted" }},
-		"request":   {client.LogQuery{Request: target.Request}, func(e *audit.Entry) bool { return e.Request == target.Request }},
-		"node":      {client.LogQuery{Node: target.Node}, func(e *audit.Entry) bool { return e.Node == target.Node }},
+		"request of": {
+			client.LogQuery{Tenant: tenant, Account: accounts[0], RequestOf: requestOf},
+			func(e *audit.Entry) bool { return e.Request == target.Request },
+		},
+		"request": {client.LogQuery{Request: target.Request}, func(e *audit.Entry) bool { return e.Request == target.Request }},
+		"node":    {client.LogQuery{Node: target.Node}, func(e *audit.Entry) bool { return e.Node == target.Node }},
 		"from": {client.LogQuery{From: before}, func(e *audit.Entry) bool {
 			return e.Time >= before.UnixMilli()+1 || time.UnixMilli(e.Time).Equal(before)
 		}},
