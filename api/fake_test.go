@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"strongroom.internal/appliance"
@@ -43,6 +44,8 @@ type scripted struct {
 	attempt     appliance.AppPasswordAttempt
 	newPassword appliance.NewAppPassword
 	revoked     string
+
+	several sync.Mutex // guards asked and want where requests come at once
 
 	signIn    string
 	browser   appliance.BrowserRequest
@@ -205,8 +208,15 @@ func (s *scripted) LogCheckpoint(_ context.Context, tree string) ([]byte, error)
 	return []byte("checkpoint"), s.err
 }
 
+// askedFor notes what is asked for by several at once.
+func (s *scripted) askedFor(method, want string) {
+	s.several.Lock()
+	defer s.several.Unlock()
+	s.asked, s.want = method, want
+}
+
 func (s *scripted) LogTile(_ context.Context, tree string, level int, n int64, width int) ([]byte, error) {
-	s.asked, s.want = "LogTile", fmt.Sprint(tree, " ", level, " ", n, " ", width)
+	s.askedFor("LogTile", fmt.Sprint(tree, " ", level, " ", n, " ", width))
 	if s.tile != nil {
 		return s.tile, s.err
 	}
@@ -214,7 +224,7 @@ func (s *scripted) LogTile(_ context.Context, tree string, level int, n int64, w
 }
 
 func (s *scripted) LogBundle(_ context.Context, tree string, n int64, width int) ([]byte, error) {
-	s.asked, s.want = "LogBundle", fmt.Sprint(tree, " ", n, " ", width)
+	s.askedFor("LogBundle", fmt.Sprint(tree, " ", n, " ", width))
 	if s.tile != nil {
 		return s.tile, s.err
 	}
