@@ -14,13 +14,13 @@ var noticeWords = map[string]string{
 	wire.NoticeDenied:        "A sign-in was not allowed",
 	wire.NoticeVerified:      "A code was entered and the sign-in finished",
 	wire.NoticeCancelled:     "A sign-in was cancelled",
+	wire.NoticeProtectionOn:  "Two-factor authentication was turned on",
+	wire.NoticeProtectionOff: "Two-factor authentication was turned off",
+	wire.NoticeDeviceLost:    "A device was reported lost or erased",
 	wire.NoticeDeviceAdded:   "A device became trusted",
 	wire.NoticeDeviceRemoved: "A device was removed",
 	wire.NoticePhoneAdded:    "A phone number was added",
 	wire.NoticePhoneRemoved:  "A phone number was removed",
-	wire.NoticeProtectionOn:  "Two-factor authentication was turned on",
-	wire.NoticeProtectionOff: "Two-factor authentication was turned off",
-	wire.NoticeDeviceLost:    "A device was reported lost or erased",
 }
 
 // appWords is what they read when it is of an authenticator app, which has neither name nor model.
