@@ -66,6 +66,7 @@ type API struct {
 	ending         context.Context // ends streams, which would hold up the server's end
 	end            context.CancelFunc
 	waiting        atomic.Int64 // requests that wait for something to happen
+	waitingOf      places
 	maxInFlight    int64
 	requestTimeout time.Duration
 	readiness      readiness

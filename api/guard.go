@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"strongroom.internal/appliance"
@@ -144,6 +145,14 @@ func (a *API) guard(pattern string, next http.Handler) http.Handler {
 			a.fail(w, r, err)
 			return
 		}
+		if waits {
+			leave, ok := a.waitingOf.enter(e.caller.Tenant)
+			if !ok {
+				a.fail(w, r, errOverloaded)
+				return
+			}
+			defer leave()
+		}
 		if err := checkPathValues(r); err != nil {
 			a.fail(w, r, err)
 			return
@@ -172,6 +181,33 @@ func (a *API) guard(pattern string, next http.Handler) http.Handler {
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// places counts the requests of each tenant that wait.
+type places struct {
+	mu sync.Mutex // guards what follows
+	of map[string]int
+}
+
+// enter takes a place, until leave is called. It is false when the tenant has as many as it may. Operators and auditors are
+// of no tenant, and count as one.
+func (p *places) enter(tenant string) (leave func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of[tenant] >= maxPatientOfOne {
+		return nil, false
+	}
+	if p.of == nil {
+		p.of = map[string]int{}
+	}
+	p.of[tenant]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.of[tenant]--; p.of[tenant] == 0 {
+			delete(p.of, tenant)
+		}
+	}, true
 }
 
 // admit fills in who asks and refuses whom the table does not name.

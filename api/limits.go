@@ -30,6 +30,7 @@ const (
 	maxStreams        = 256 // of one HTTP/2 connection
 	maxInFlight       = 1024
 	maxPatient        = 4096 // requests of routes that wait, streams among them
+	maxPatientOfOne   = 3072 // of one tenant, so that none takes every place
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second // of a whole request
 	writeTimeout      = 30 * time.Second // of a whole answer, its computation included

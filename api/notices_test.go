@@ -122,6 +122,37 @@ func TestNoticesEndWithTheirCertificate(t *testing.T) {
 	}
 }
 
+// A tenant that has as many requests waiting as it may leaves the others their places, and has its own back when they end.
+func TestATenantDoesntWaitForEverybody(t *testing.T) {
+	s := serve(t, Config{Service: streaming()}, false)
+	var all []func()
+	for range maxPatientOfOne - 1 {
+		leave, ok := s.api.waitingOf.enter("acme")
+		if !ok {
+			t.Fatal("it has no place")
+		}
+		all = append(all, leave)
+	}
+	c := s.client(t, asFrontend)
+	const wait = "GET /v1/accounts/alice/sign-ins/s1?wait=1"
+	if got := s.send(t, c, wait, ""); got.status == 503 {
+		t.Errorf("the last place: %d", got.status)
+	}
+	leave, _ := s.api.waitingOf.enter("acme")
+	if got := s.send(t, c, wait, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
+		t.Errorf("one more: %d %s", got.status, got.body)
+	}
+	if got := s.send(t, s.client(t, "spiffe://test/tenant/other/frontend/web"), wait, ""); got.status == 503 {
+		t.Errorf("another tenant: %d %s", got.status, got.body)
+	}
+	for _, leave := range append(all, leave) {
+		leave()
+	}
+	if n := len(s.api.waitingOf.of); n != 0 {
+		t.Errorf("%d tenants are still counted", n)
+	}
+}
+
 // The client reads it, and goes on where it was when a node ends it.
 func TestClientReadsTheStream(t *testing.T) {
 	service := streaming()

@@ -205,7 +205,8 @@ func TestTorchwoodReadsTiles(t *testing.T) {
 	service := well()
 	service.tile = bytes.Repeat([]byte{7}, 17*32)
 	s := serve(t, Config{Service: service}, false)
-	f, err := torchwood.NewTileFetcher("https://"+s.addr+"/v1/log/2026", torchwood.WithHTTPClient(s.client(t, asAuditor)))
+	f, err := torchwood.NewTileFetcher("https://"+s.addr+"/v1/log/2026", torchwood.WithHTTPClient(s.client(t, asAuditor)),
+		torchwood.WithConcurrencyLimit(1)) // the scripted service notes what it is asked
 	if err != nil {
 		t.Fatal(err)
 	}
