@@ -202,6 +202,7 @@ func protect(p Policy, s *State, c *Command) Decision {
 		n.Refused = s.Refused // the first entry counts them
 		a.credential, a.subject = q.Device.ID, q.Device.ID
 		enrolled.Entry.Coalesced = 0
+		enrolled.Entry.MACs -= s.Refused.MACs
 	}
 	n.Enrolment.Mode, n.Enrolment.Since = TwoFactor, n.Time
 	if !n.Enrolment.Born && !p.NoWayBack {
