@@ -20,6 +20,8 @@ func (h *hand) device() Credential {
 	}
 	if h.in(8) {
 		k.ID = h.credential()
+	} else if lost := h.s.Enrolment.Lost; len(lost) > 0 && h.in(4) {
+		k.ID = lost[len(lost)-1].ID
 	}
 	return k
 }

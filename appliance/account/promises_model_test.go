@@ -66,6 +66,9 @@ var policies = []Policy{
 	{},
 }
 
+// policyOdds are how often each of policies is drawn.
+var policyOdds = []int{0, 0, 0, 1, 1, 1, 2, 2, 3, 4}
+
 // deliver applies a command as an engine does, and looks at every promise.
 func (h *house) deliver(c *Command) Result {
 	x := &deed{house: h, name: name{c.Tenant, c.Account}, policy: h.policies[c.Tenant], index: h.ledger.entries}
@@ -214,7 +217,9 @@ func TestPromises(t *testing.T) {
 		}
 		whose := func(rt *rapid.T) name { return evenly(names).Draw(rt, "account") }
 		for _, n := range names {
+			h.policies[n.tenant] = policies[0]
 			h.furnish(rt, n)
+			h.policies[n.tenant] = policies[evenly(policyOdds[:8]).Draw(rt, "policy")]
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"tick": func(rt *rapid.T) {
@@ -222,7 +227,7 @@ func TestPromises(t *testing.T) {
 			},
 			"policy": func(rt *rapid.T) {
 				n := whose(rt)
-				h.policies[n.tenant] = evenly(policies).Draw(rt, "policy")
+				h.policies[n.tenant] = policies[evenly(policyOdds).Draw(rt, "policy")]
 			},
 			"act":      act,
 			"and then": act,

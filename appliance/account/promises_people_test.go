@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"pgregory.net/rapid"
+
+	"strongroom.internal/appliance/otp"
 )
 
 // plain begins a command of somebody who means well, at a node that is right.
@@ -57,11 +59,15 @@ func (h *house) furnish(rt *rapid.T, n name) {
 	}
 }
 
-// signIn is a person who signs in: begins, allows it on a device, types the code; and perhaps types it again.
+// signIn is a person who signs in: begins, allows it on a device that fetches its code, types that or one of the settings,
+// in time or not; and perhaps types it again.
 func (h *house) signIn(rt *rapid.T, n name) {
 	x := h.plain(n)
 	x.c.Begin = &Begin{SignIn: h.id("s"), Nonce: h.secret(NonceSize), Purpose: ForBrowser}
 	signIn := x.c.Begin.SignIn
+	if len(x.s.Credentials) > 0 && evenly(times[:3]).Draw(rt, "on a device of theirs") == 3 {
+		x.c.Begin.Own = evenly(x.s.Credentials).Draw(rt, "own").ID
+	}
 	h.deliver(x.c)
 	if len(h.states[n].Credentials) == 0 {
 		return
@@ -87,6 +93,10 @@ func (h *house) signIn(rt *rapid.T, n name) {
 		x.c.Enter.Combined, x.c.Enter.SignIn = true, ""
 	}
 	x.c.Enter.Codes = x.s.SignIn(signIn).Codes
+	if evenly(times[:3]).Draw(rt, "of the settings") == 3 {
+		from := evenly(x.s.Credentials).Draw(rt, "shown by")
+		x.c.Enter.Matches = []Match{{from.ID, otp.StepAt(int64(h.now), max(from.Params.Period, 1)) + otp.Step(from.Drift)}}
+	}
 	for range rapid.IntRange(1, 2).Draw(rt, "times") {
 		h.deliver(x.c)
 	}
