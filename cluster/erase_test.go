@@ -98,6 +98,11 @@ func TestWhatIsDeletedLeavesTheDisk(t *testing.T) {
 			propose(t, e, "put %s %s", p.name, p.secret)
 		}
 	}
+	for i := range 3 { // one that is behind would not have all in its tables
+		if _, e := c.node(i); e.Sync(t.Context()) != nil {
+			t.Fatalf("node %d does not catch up", i)
+		}
+	}
 	for i := range 3 {
 		n, _ := c.node(i)
 		c.close(i) // in order: what is in memory goes to tables

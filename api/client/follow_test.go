@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,10 +122,32 @@ func TestFollowingFromNowOn(t *testing.T) {
 	}
 }
 
+// outlast returns when an attempt without a receipt that begins now has been given up, or when this request has.
+func outlast(t *testing.T, r *http.Request) {
+	over := make(chan struct{}, 1)
+	n := newNode(t, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		select {
+		case over <- struct{}{}:
+		default: // another one before
+		}
+	})
+	c := connect(t, n, n.addr())
+	ctx, cancel := context.WithCancel(r.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() { _, _ = c.Verify(ctx, "bob", attempt) })
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+	cancel()
+	asking.Wait()
+}
+
 // A verification that waits for its receipt has the time that it takes.
 func TestReceiptsHaveTime(t *testing.T) {
 	n := newNode(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(700 * time.Millisecond) // longer than an attempt without a receipt
+		outlast(t, r)
 		says(200, wire.Verification{Outcome: wire.Accepted, Receipt: "r\n"})(w, r)
 	})
 	c := connect(t, n, n.addr())
@@ -132,8 +155,8 @@ func TestReceiptsHaveTime(t *testing.T) {
 	if err != nil || v.Receipt != "r\n" || n.requests() != 1 || n.bodies[0] != "{\"code\":\"123456\",\"receipt\":true}\n" {
 		t.Errorf("%+v, %v after %d requests with %q", v, err, n.requests(), n.bodies)
 	}
-	n.answers = []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(700 * time.Millisecond)
+	n.answers = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		outlast(t, r)
 		_, _ = io.WriteString(w, "proof\n")
 	}}
 	for name, ask := range map[string]func() ([]byte, error){

@@ -30,7 +30,7 @@ func apply(p Policy, s *State, c *Command) Decision {
 	if r := s.request(c.Request, c.Time); r != nil {
 		operation, fingerprint := c.fingerprint()
 		if operation != r.Operation || fingerprint != r.Fingerprint {
-			return unchanged(s, c, act{outcome: Conflict})
+			return unchanged(s, c, act{outcome: Conflict, macs: c.macs()})
 		}
 		return Decision{Result: Result{Outcome: r.Outcome, Credential: r.Credential, Replayed: true, Entry: r.Entry}}
 	}
@@ -57,7 +57,7 @@ func apply(p Policy, s *State, c *Command) Decision {
 	case c.VerifyTwoStep != nil:
 		return verifyTwoStep(s, c)
 	case s == nil || s.Phantom:
-		return unchanged(s, c, act{outcome: NotFound})
+		return unchanged(s, c, act{outcome: NotFound, macs: c.macs()})
 	case c.Decide != nil:
 		return decide(p, s, c)
 	case c.Fetch != nil:

@@ -146,6 +146,30 @@ type Resync struct {
 	MACs    uint32     `cbor:"5,keyasint"`
 }
 
+// macs is what a module computed for the command before anyone knew that there is nothing to decide: the account went, or
+// the request id was taken, in between. The entry says that a key was used all the same.
+func (c *Command) macs() uint32 {
+	switch {
+	case c.Enrol != nil:
+		return c.Enrol.MACs
+	case c.Verify != nil:
+		return c.Verify.MACs
+	case c.Resync != nil:
+		return c.Resync.MACs
+	case c.Enter != nil:
+		return c.Enter.MACs
+	case c.VerifyPhone != nil:
+		return c.VerifyPhone.MACs
+	case c.CreateAppPassword != nil:
+		return c.CreateAppPassword.MACs
+	case c.VerifyAppPassword != nil:
+		return c.VerifyAppPassword.MACs
+	case c.Unprotect != nil:
+		return c.Unprotect.MACs
+	}
+	return 0
+}
+
 // Validate reports everything that is wrong with the command at once. A command that is not valid must not be proposed:
 // the nodes would stop at it. Its bounds may be widened in a later release, never narrowed, or a log that was written
 // before would stop them too.

@@ -51,7 +51,7 @@ func enrol(p Policy, s *State, c *Command) Decision {
 		return changed(n, c, refused)
 	case len(e.Credential.Seed) == 0:
 		return stale
-	case s.index(e.Credential.ID) >= 0:
+	case s.index(e.Credential.ID) >= 0, s.lost(e.Credential.ID) >= 0: // or reporting it lost would find the old one
 		refused.outcome = Conflict
 		return changed(n, c, refused)
 	case len(s.Credentials) >= p.maxCredentials():

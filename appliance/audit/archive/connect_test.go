@@ -106,8 +106,8 @@ func FuzzParseConfig(f *testing.F) {
 	}
 	noEnvironment(f)
 	f.Fuzz(func(t *testing.T, s string) {
-		if strings.Contains(s, "file") { // of passwords and services: what is in it is not in the string
-			t.Skip()
+		if strings.Contains(s, "file") {
+			return // of passwords and services: what is in it is not in the string
 		}
 		c, err := ParseConfig(s)
 		if err == nil && c.Password != "" {
