@@ -16,8 +16,12 @@ func Apply(p Policy, s *State, c *Command) Decision {
 		if d.Entry != nil && d.Result.Assurance > PasswordLevel {
 			d.Entry.Detail = "assurance " + d.Result.Assurance.String()
 		}
+		d.ownerSeen(c, d.Result.Credential)
 	}
 	for i := range d.Notices {
+		if d.Notices[i].Recovery != "" {
+			continue // who may see no code must hear all the same that somebody else is being let in
+		}
 		d.Notices[i].Devices = p.heard(d.Notices[i].Devices, s, d.Next)
 	}
 	return d
@@ -50,6 +54,11 @@ func apply(p Policy, s *State, c *Command) Decision {
 		return send(p, s, c)
 	case c.Cancel != nil:
 		return cancel(s, c)
+	}
+	if d, ok := accessCommand(p, s, c); ok {
+		return d
+	}
+	switch {
 	case s == nil || s.Phantom:
 		return unchanged(s, c, act{outcome: NotFound})
 	case c.Decide != nil:

@@ -54,6 +54,11 @@ type Command struct {
 	Lose         *Lose         `cbor:"42,keyasint,omitempty"`
 	UpdateDevice *UpdateDevice `cbor:"43,keyasint,omitempty"`
 	Classify     *Classify     `cbor:"44,keyasint,omitempty"`
+
+	StartRecovery *StartRecovery `cbor:"46,keyasint,omitempty"`
+	RecoveryAct   *RecoveryAct   `cbor:"47,keyasint,omitempty"`
+	ResetPassword *ResetPassword `cbor:"48,keyasint,omitempty"`
+	RedeemGrant   *RedeemGrant   `cbor:"49,keyasint,omitempty"`
 }
 
 // RequestID is the first 16 bytes of SHA-256 over the actor and its Idempotency-Key, so that no client can meet
@@ -148,6 +153,7 @@ func (c *Command) Validate() error {
 		c.AddPhone != nil, c.EditPhone != nil, c.SendPhone != nil, c.VerifyPhone != nil,
 		c.CreateAppPassword != nil, c.RevokeAppPassword != nil, c.VerifyAppPassword != nil,
 		c.Protect != nil, c.Unprotect != nil, c.Lose != nil, c.UpdateDevice != nil, c.Classify != nil,
+		c.StartRecovery != nil, c.RecoveryAct != nil, c.ResetPassword != nil, c.RedeemGrant != nil,
 	} {
 		if set {
 			kinds++
@@ -198,6 +204,7 @@ func (c *Command) Validate() error {
 		v.text("phone", c.VerifyPhone.Phone, 1, MaxID)
 	}
 	c.validateEnrolment(v)
+	c.validateAccess(v)
 	if q := c.Protect; q != nil && q.PriorDay != 0 {
 		today := DayOf(c.Time)
 		v.check(q.PriorDay == today || q.PriorDay+1 == today, "earlier settings", "not of this day")

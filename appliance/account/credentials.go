@@ -22,6 +22,7 @@ func create(p Policy, s *State, c *Command) Decision {
 	n.SignIns = nil // nobody could ever have ended them
 	n.Created = n.Time
 	n.Keys = firstKeys(n.Salt)
+	n.Access = Access{} // likewise: nobody was told of it
 	n.Enrolment = Enrolment{Class: c.Create.Class}
 	if p.BornProtected && !p.excludes(n.Enrolment.Class) {
 		n.Enrolment.Born, n.Enrolment.Mode = true, Pending

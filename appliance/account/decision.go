@@ -49,6 +49,12 @@ const (
 	Ineligible                     // policy excludes accounts of this class
 )
 
+// Outcomes about recoveries.
+const (
+	NotYet     Outcome = 27 + iota // the wait isn't over: RetryAt
+	NoEvidence                     // nothing speaks for whoever recovers
+)
+
 // outcomeNames are what log entries say. They are signed: never change one.
 var outcomeNames = [...]string{
 	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
@@ -59,6 +65,7 @@ var outcomeNames = [...]string{
 	StepUp: "step-up-needed", Full: "notices-full",
 	OutOfScope: "out-of-scope",
 	NoPhone:    "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
+	NotYet: "not-yet", NoEvidence: "evidence-needed",
 }
 
 // String is the outcome's name in log entries.

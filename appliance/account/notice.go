@@ -31,6 +31,12 @@ type Notice struct {
 	N      uint32 `cbor:"18,keyasint,omitempty"`
 	// Link is Enrolment.Link, of which the token is made when the notice is delivered.
 	Link []byte `cbor:"40,keyasint,omitempty"`
+	// Recovery and Ready are of a recovery; Phones are those that are told of it by the gateway, each by a notice of its own:
+	// NoticeTell, with what it is About.
+	Recovery string     `cbor:"46,keyasint,omitempty"`
+	Ready    Time       `cbor:"47,keyasint,omitempty"`
+	Phones   []string   `cbor:"48,keyasint,omitempty"`
+	About    NoticeKind `cbor:"49,keyasint,omitempty"`
 }
 
 // NoticeKind is what a notice is about.
@@ -44,7 +50,7 @@ const (
 	NoticeDenied
 	NoticeVerified
 	NoticeCancelled
-	NoticeSend // the gateway's, as the only one
+	NoticeSend // the gateway's
 	NoticeDeviceAdded
 	NoticeDeviceRemoved
 	NoticePhoneAdded
@@ -58,12 +64,26 @@ const (
 	NoticeDeviceLost
 )
 
+// Kinds about recoveries and password resets.
+const (
+	NoticeRecoveryStarted NoticeKind = 60 + iota
+	NoticeRecoveryShortened
+	NoticeRecoveryGranted
+	NoticeRecoveryCompleted
+	NoticeRecoveryCancelled
+	NoticePasswordReset
+	NoticeTell // the gateway's
+)
+
 var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
 	NoticeDeviceAdded: "device.added", NoticeDeviceRemoved: "device.removed", NoticePhoneAdded: "phone.added",
 	NoticePhoneRemoved: "phone.removed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
+	NoticeRecoveryStarted: "recovery.started", NoticeRecoveryShortened: "recovery.shortened",
+	NoticeRecoveryGranted: "recovery.granted", NoticeRecoveryCompleted: "recovery.completed",
+	NoticeRecoveryCancelled: "recovery.cancelled", NoticePasswordReset: "password.reset", NoticeTell: "phone.tell",
 }
 
 // String is the kind's name on the wire.
@@ -75,7 +95,7 @@ func (k NoticeKind) String() string {
 }
 
 // Gateway says that the notice goes to the operator's gateway, and to nobody else.
-func (k NoticeKind) Gateway() bool { return k == NoticeSend }
+func (k NoticeKind) Gateway() bool { return k == NoticeSend || k == NoticeTell }
 
 // noticeOf begins a notice about a sign-in.
 func noticeOf(k NoticeKind, x *SignIn) Notice {
@@ -92,7 +112,11 @@ func (d *Decision) notify(c *Command, notices ...Notice) {
 	}
 	for _, x := range notices {
 		x.Account, x.Time = c.Account, Time(d.Entry.Time)
-		sum := sha256.Sum256(appendParts(nil, "strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))))
+		parts := []string{"strongroom/notice/v1", string(c.Salt), c.Account, x.Kind.String(), eight(uint64(x.Time))}
+		if x.Kind == NoticeTell { // of which there are several at once
+			parts = append(parts, x.About.String(), x.Phone)
+		}
+		sum := sha256.Sum256(appendParts(nil, parts...))
 		x.ID = hex.EncodeToString(sum[:12])
 		d.Notices = append(d.Notices, x)
 	}

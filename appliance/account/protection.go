@@ -317,7 +317,7 @@ func (c *Command) enrolmentOperation() string {
 	case c.Classify != nil:
 		return opClassify
 	}
-	return ""
+	return c.accessOperation()
 }
 
 // Operations as requests are remembered by: 28 to 33 are this file's.
@@ -344,7 +344,7 @@ func (c *Command) enrolmentFingerprint() (operation uint8, fingerprint uint64) {
 	case c.Classify != nil:
 		return requestClassify, digest(c.Classify.Class)
 	}
-	return 0, 0
+	return c.accessFingerprint()
 }
 
 // enrolmentCommand decides the commands of this slice on an account that is there; false: it is none of them.

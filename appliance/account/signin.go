@@ -26,6 +26,8 @@ type SignIn struct {
 	Sends uint8      `cbor:"13,keyasint,omitempty"` // codes sent by text or voice
 	// Quiet says that the devices were not told of it, because of too many that were denied.
 	Quiet bool `cbor:"14,keyasint,omitempty"`
+	// Granted says that a password reset was granted for it.
+	Granted bool `cbor:"46,keyasint,omitempty"`
 }
 
 // Purpose is what a sign-in is for.
@@ -254,8 +256,9 @@ func (s *State) silence(channel string) {
 	}
 }
 
-// Fresh says whether somebody proved a second factor in a sign-in within the last minutes.
+// Fresh says whether somebody proved a second factor in a sign-in within the last minutes. What a device signed for a reset
+// of its own is none: what is stolen must not vouch for itself.
 func (s *State) Fresh(signIn string, within, now Time) bool {
 	x := s.SignIn(signIn)
-	return x != nil && x.End == Verified && now-x.Ended < within
+	return x != nil && x.End == Verified && (x.Own == "" || x.By != x.Own) && now-x.Ended < within
 }

@@ -34,6 +34,7 @@ type State struct {
 	Channels     Channels     `cbor:"13,keyasint,omitzero"`
 	AppPasswords AppPasswords `cbor:"14,keyasint,omitzero"`
 	Enrolment    Enrolment    `cbor:"16,keyasint,omitzero"`
+	Access       Access       `cbor:"17,keyasint,omitzero"`
 }
 
 // Kind is what holds a seed.
@@ -167,6 +168,8 @@ func (s *State) validate() error {
 	}
 	s.Channels.validate(v)
 	s.Enrolment.validate(v)
+	s.Access.validate(v)
+	v.check(!s.Phantom || len(s.Access.Grants) == 0, "phantom", "has grants")
 	v.check(!s.Phantom || s.Enrolment.Mode == Unprotected && len(s.Enrolment.Lost) == 0, "phantom", "has what only accounts have")
 	v.check(s.Enrolment.Mode != TwoFactor || s.VerifiedPhones() > 0, "protection", "without a verified phone")
 	return errors.Join(v.errs...)
@@ -191,6 +194,8 @@ type Policy struct {
 	MaxAppPasswords uint8 `cbor:"21,keyasint,omitempty" json:"max_app_passwords,omitempty"`
 	SignInPolicy
 	EnrolmentPolicy
+	Recovery RecoveryPolicy `cbor:"34,keyasint,omitzero" json:"recovery,omitzero"`
+	Reset    ResetPolicy    `cbor:"35,keyasint,omitzero" json:"password_reset,omitzero"`
 	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
 	// wait. Acts that are nothing without their notice are refused then.
 	NoticesFull bool `cbor:"-" json:"-"`
@@ -206,7 +211,7 @@ func (p Policy) Validate() error {
 	if p.MaxAppPasswords > MaxAppPasswords {
 		return fmt.Errorf("max_app_passwords: must be at most %d", MaxAppPasswords)
 	}
-	return errors.Join(p.SignInPolicy.validate(), p.EnrolmentPolicy.validate())
+	return errors.Join(p.SignInPolicy.validate(), p.EnrolmentPolicy.validate(), p.Recovery.validate())
 }
 
 func (p Policy) maxCredentials() int {

@@ -97,7 +97,8 @@ func (w *world) apply(c *Command) Result {
 		w.t.Fatalf("the same command on the same state gave\n%q\n%q", encodings[0], encodings[1])
 	}
 	used := decoded.Verify != nil && decoded.Verify.MACs > 0 || decoded.Resync != nil && decoded.Resync.MACs > 0 ||
-		decoded.Enter != nil && decoded.Enter.MACs > 0 || decoded.VerifyPhone != nil && decoded.VerifyPhone.MACs > 0
+		decoded.Enter != nil && decoded.Enter.MACs > 0 || decoded.VerifyPhone != nil && decoded.VerifyPhone.MACs > 0 ||
+		decoded.RecoveryAct != nil && decoded.RecoveryAct.Attempt != nil && decoded.RecoveryAct.Attempt.MACs > 0
 	switch silent := first.Result.Outcome == Stale || first.Result.Replayed; {
 	case first.Result.Outcome == Locked && first.Entry == nil:
 		w.coalesced++
