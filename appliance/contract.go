@@ -250,6 +250,7 @@ var (
 	ErrPermanent   = errors.New("protection can't be turned off any more")
 	ErrIneligible  = errors.New("the tenant's policy excludes accounts of this class")
 	ErrLink        = errors.New("the link is unknown or was used")
+	ErrGrant       = errors.New("the grant is unknown, was used, or is too old")
 
 	ErrToken = errors.New("the join token is unknown, used or expired")
 

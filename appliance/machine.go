@@ -103,7 +103,7 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 			case decision.Next != nil:
 				tx.Set(key, account.EncodeState(decision.Next))
 			}
-			if m.Changed != nil && (cmd.Remove != nil || cmd.Delete != nil || cmd.Lose != nil) && (decision.Erase || decision.Next != nil) {
+			if m.Changed != nil && (cmd.Remove != nil || cmd.Delete != nil || cmd.Lose != nil || cmd.RedeemGrant != nil) && (decision.Erase || decision.Next != nil) {
 				m.Changed(cmd.Tenant, cmd.Account)
 			}
 			return mustEncode(decision.Result)

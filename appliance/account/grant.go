@@ -2,6 +2,8 @@ package account
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 )
@@ -39,6 +41,12 @@ func (p GrantPurpose) String() string {
 // tenant, account, purpose and to who proved what it was given for.
 func GrantMessage(tenant, account string, g *Grant) []byte {
 	return appendParts(nil, "strongroom/grant/v1", tenant, account, g.Purpose.String(), g.By, string(g.Random))
+}
+
+// Handle names the grant to whoever asked for it, so that a request that is repeated is told its own grant or none.
+func (g *Grant) Handle() string {
+	sum := sha256.Sum256(appendParts(nil, "strongroom/grant-handle/v1", string(g.Random)))
+	return hex.EncodeToString(sum[:8])
 }
 
 // ResetPassword asks for a grant to set a new password, in a sign-in for that purpose. Either the account's own device that
@@ -141,10 +149,12 @@ func (s *State) stands(g *Grant, now Time) bool {
 	return s.Find(strings.TrimPrefix(g.By, devicePrefix)) != nil
 }
 
-// give adds a grant, in place of another of its purpose. s is the new state.
-func (s *State) give(p GrantPurpose, by string, random []byte) {
+// give adds a grant, in place of another of its purpose, and returns its handle. s is the new state.
+func (s *State) give(p GrantPurpose, by string, random []byte) string {
 	s.revoke(p)
-	s.Access.Grants = append(s.Access.Grants, Grant{Purpose: p, By: by, Random: random, Expires: s.Time + GrantLife})
+	g := Grant{Purpose: p, By: by, Random: random, Expires: s.Time + GrantLife}
+	s.Access.Grants = append(s.Access.Grants, g)
+	return g.Handle()
 }
 
 // revoke takes a purpose's grant away. s is the new state.
@@ -202,7 +212,7 @@ func resetPassword(p Policy, s *State, c *Command) Decision {
 		n.end(i, Verified, by)
 	}
 	n.ownSignIn(i).Granted = true
-	n.give(GrantReset, by, q.Random)
+	a.credential = n.give(GrantReset, by, q.Random)
 	d := changed(n, c, a)
 	d.also(opMakeGrant, PepperKey, q.SignIn)
 	if q.Device != "" {

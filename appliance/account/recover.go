@@ -278,7 +278,7 @@ func claimRecovery(p Policy, s *State, c *Command, a act) Decision {
 		if first {
 			r.Granted = n.Time
 		}
-		n.give(GrantRecovery, r.ID, q.Random)
+		a.credential = n.give(GrantRecovery, r.ID, q.Random)
 		d := changed(n, c, a)
 		d.also(opMakeGrant, PepperKey, r.ID)
 		if first {
