@@ -116,6 +116,7 @@ func (a *API) register() error {
 	a.registerSignIns(h)
 	a.registerPhones(h)
 	a.registerProtection(h)
+	a.registerRecoveries(h)
 	a.registerNotices(h)
 	a.registerTenants(h)
 	a.registerCluster(h)

@@ -59,6 +59,7 @@ type scripted struct {
 	notices  []appliance.NoticeEvent
 	after    *uint64
 	stay     bool // the stream does not end by itself
+	recovery recoveryScript
 	deadline time.Time
 }
 

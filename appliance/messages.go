@@ -61,8 +61,8 @@ type jobJSON struct {
 	SignIn  string    `json:"sign_in,omitempty"`
 	Phone   string    `json:"phone"`
 	About   string    `json:"about,omitempty"` // the notice that it tells of
-	Channel string    `json:"channel"` // "text" or "voice"
-	To      string    `json:"to"`      // E.164
+	Channel string    `json:"channel"`         // "text" or "voice"
+	To      string    `json:"to"`              // E.164
 	Text    string    `json:"text,omitempty"`
 	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
 	Expires time.Time `json:"expires"`

@@ -337,4 +337,3 @@ func TestA2_LateGrants(t *testing.T) {
 	}
 	n.acts(t, "grant-password-reset", "make-grant", "redeem-password-reset")
 }
-

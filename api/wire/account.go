@@ -140,9 +140,12 @@ type Policy struct {
 	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
 	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for."`
 
-	BornProtected   bool       `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
-	NoWayBack       bool       `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`
-	Platforms       []Platform `json:"platforms,omitempty" nullable:"false" maxItems:"12" doc:"Systems of devices and their minimum versions. A device below the minimum can be listed and is given no codes and no notices."`
-	ListedOnly      bool       `json:"listed_only,omitempty" doc:"Devices of platforms that are not listed are not eligible."`
-	ExcludedClasses []string   `json:"excluded_classes,omitempty" nullable:"false" maxItems:"8" doc:"Classes of accounts that can't turn protection on. None is excluded unless it stands here: not children's and not managed ones."`
+	BornProtected bool           `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
+	NoWayBack     bool           `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`
+	Platforms     []Platform     `json:"platforms,omitempty" nullable:"false" maxItems:"12" doc:"Systems of devices and their minimum versions. A device below the minimum can be listed and is given no codes and no notices."`
+	ListedOnly    bool           `json:"listed_only,omitempty" doc:"Devices of platforms that are not listed are not eligible."`
+	Recovery      RecoveryPolicy `json:"recovery,omitzero"`
+	PasswordReset ResetPolicy    `json:"password_reset,omitzero"`
+
+	ExcludedClasses []string `json:"excluded_classes,omitempty" nullable:"false" maxItems:"8" doc:"Classes of accounts that can't turn protection on. None is excluded unless it stands here: not children's and not managed ones."`
 }
