@@ -102,6 +102,7 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	act("remove-credential", phone.id, "", "done")
 	r.do(t, 0, http.MethodDelete, "/v1/accounts/"+name, nil, nil)
 	act("delete-account", "", "", "done")
+	r.accessActs(t, act)
 	guess := r.guesser(t, true)
 	act("create-account", "", "", "done")
 	act("import-seed", "*", "", "done")
