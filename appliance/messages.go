@@ -108,7 +108,7 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 // wanted says whether the code of a notice would still be right.
 func wanted(p Policy, state *account.State, n account.Notice, now account.Time) bool {
 	if n.Recovery != "" {
-		return state != nil && state.Access.Recovery.ID == n.Recovery && state.Access.Recovery.LiveCode(p, max(now, state.Time)) == n.N
+		return state != nil && state.Access.Recovery.ID == n.Recovery && state.LiveRecoveryCode(p, now) == n.N
 	}
 	if n.SignIn == "" {
 		return state.LivePhoneCode(p, n.Phone, now) == n.N

@@ -195,7 +195,7 @@ func (s *Service) proveRecovery(
 				return nil
 			}
 			r := &state.Access.Recovery
-			if q.Attempt.Code = r.LiveCode(policy, max(cmd.Time, state.Time)); q.Attempt.Code == 0 {
+			if q.Attempt.Code = state.LiveRecoveryCode(policy, cmd.Time); q.Attempt.Code == 0 {
 				return nil
 			}
 			message := account.CodeMessage(cmd.Tenant, cmd.Account, id, account.PhoneChannel(r.Phone), q.Attempt.Code)

@@ -234,6 +234,13 @@ func TestNothingHurriesARecovery(t *testing.T) {
 				if q.Kind == DeviceEvidence && string(q.Signed.Signature) == "forged" || q.Kind == PhoneCodeEvidence && !q.Attempt.Matched {
 					rt.Fatalf("what was no evidence moved it")
 				}
+				by := a.Evidence[len(a.Evidence)-1].By
+				if k := before.Find(by); q.Kind == DeviceEvidence && (k == nil || k.Added > b.Started) {
+					rt.Fatalf("a device that came later moved it")
+				}
+				if x := before.Phone(by); q.Kind == PhoneCodeEvidence && (x == nil || x.Verified == 0 || x.Verified > b.Started) {
+					rt.Fatalf("a phone that came later moved it")
+				}
 				shortened++
 			}
 		}

@@ -161,9 +161,13 @@ func recoveryAct(p Policy, s *State, c *Command) Decision {
 		if a.key, a.outcome = s.recoverySigned(c, q.Act == RecoveryCancel); a.outcome != Done {
 			return changed(n, c, a)
 		}
+		if q.Act == RecoveryEvidence && a.key.Added > r.Started {
+			a.outcome = NotEligible // whoever could enrol it since has no need to prove anything with it
+			return changed(n, c, a)
+		}
 		by = a.key.ID
 	case PhoneCodeEvidence:
-		live := r.LiveCode(p, n.Time)
+		live := s.LiveRecoveryCode(p, n.Time)
 		a.macs = q.Attempt.MACs
 		if a.macs > 0 {
 			a.named = CodeKey
@@ -177,6 +181,9 @@ func recoveryAct(p Policy, s *State, c *Command) Decision {
 		case !q.Attempt.Matched || s.Phantom:
 			n.fail(unit[CodeDigits], n.Time)
 			a.outcome = Wrong
+			return changed(n, c, a)
+		case q.Act == RecoveryEvidence && s.Phone(r.Phone).Verified > r.Started:
+			a.outcome = NotEligible // as with a device
 			return changed(n, c, a)
 		}
 		by = r.Phone

@@ -160,9 +160,17 @@ func (r *Recovery) has(k EvidenceKind) bool {
 	return slices.ContainsFunc(r.Evidence, func(e Evidence) bool { return e.Kind == k })
 }
 
-// LiveCode is the number of the code that would be right now; 0: none would.
-func (r *Recovery) LiveCode(p Policy, now Time) uint32 {
+// LiveRecoveryCode is the number of the code that would be right now; 0: none would. It dies with its phone.
+func (s *State) LiveRecoveryCode(p Policy, now Time) uint32 {
+	if s == nil {
+		return 0
+	}
+	r := &s.Access.Recovery
+	now = max(now, s.Time)
 	if !r.Running(now) || r.Code == 0 || now-r.CodeAt >= p.signInLife() {
+		return 0
+	}
+	if phone := s.phoneOrPhantom(r.Phone); phone == nil || phone.Verified == 0 {
 		return 0
 	}
 	return r.Code

@@ -124,6 +124,22 @@ func TestRecoveryEvidence(t *testing.T) {
 	w.now += second
 	w.want(Done, w.claim())
 
+	// What came since speaks for nobody, and what is gone neither; to say no is for all.
+	w = recovering(t, "phone")
+	started = w.state.Access.Recovery.Started
+	w.now += minute
+	w.want(Done, w.device("new"))
+	w.phone("p3", "+14155550103")
+	w.want(NotEligible, w.signed(RecoveryEvidence, "new"))
+	w.want(Done, w.recoverySend("p3"))
+	w.want(NotEligible, w.recoveryCode(RecoveryEvidence, true))
+	w.want(Done, w.recoverySend("p2"))
+	gone := w.recoveryCode(RecoveryEvidence, true)
+	w.want(Done, w.removePhone("p2"))
+	w.want(Ended, gone)
+	ready(14)
+	w.want(Done, w.signed(RecoveryCancel, "new"))
+
 	// No policy of later moves it, neither here nor there; only evidence does, by the terms of its start.
 	w = recovering(t)
 	started = w.state.Access.Recovery.Started

@@ -43,7 +43,7 @@ func (w *world) recoveryCode(act RecoveryActKind, right bool) *Command {
 	c := w.act(act, PhoneCodeEvidence)
 	q := &RecoveryAttempt{Matched: right, MACs: 1}
 	if w.state != nil {
-		q.Code = w.state.Access.Recovery.LiveCode(w.policy, max(w.now, w.state.Time))
+		q.Code = w.state.LiveRecoveryCode(w.policy, w.now)
 	}
 	q.Evaluated = q.Code != 0
 	if !q.Evaluated {
