@@ -119,6 +119,7 @@ func (a *API) register() error {
 	a.registerTrust(h)
 	a.registerProtection(h)
 	a.registerTwoStep(h)
+	a.registerRecoveries(h)
 	a.registerNotices(h)
 	a.registerTenants(h)
 	a.registerCluster(h)

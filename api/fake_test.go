@@ -73,6 +73,7 @@ type scripted struct {
 	after    *uint64
 	stay     bool           // the stream does not end by itself
 	until    chan time.Time // is told when the stream is to end; nil: nobody asks
+	recovery recoveryScript
 	deadline time.Time
 }
 

@@ -140,6 +140,7 @@ func (a *API) newHuma() huma.API {
 				{Name: "trust", Description: "Browsers and devices that need no code, and the events after which they do again."},
 				{Name: "phones", Description: "Phones to which codes may be sent."},
 				{Name: "protection", Description: "Turning protection on, the two weeks of changing one's mind, and who and what is eligible."},
+				{Name: "recoveries", Description: "Getting an account back: password resets from a trusted device, and recoveries that wait."},
 				{Name: "notices", Description: "What leaves the appliance by itself: notices for front-ends, codes for a gateway."},
 				{Name: "tenants", Description: "What a tenant's front-ends may do."},
 				{Name: "log", Description: "The key-usage log."},

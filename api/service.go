@@ -83,6 +83,17 @@ type Service interface {
 	ReportPresence(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, signedIn bool) (appliance.CredentialInfo, error)
 	ReportDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string, erased bool) (appliance.CredentialInfo, error)
 
+	StartRecovery(ctx context.Context, c appliance.Caller, idempotencyKey, name string) (appliance.StartedRecovery, error)
+	Recovery(ctx context.Context, c appliance.Caller, name string) (appliance.RecoveryInfo, error)
+	SendRecoveryCode(ctx context.Context, c appliance.Caller, idempotencyKey, name, recovery string, r appliance.SendRequest) (appliance.Sending, error)
+	GiveEvidence(ctx context.Context, c appliance.Caller, idempotencyKey, name, recovery string, p appliance.RecoveryProof) (appliance.ProvedRecovery, error)
+	CancelRecovery(ctx context.Context, c appliance.Caller, idempotencyKey, name, recovery string, p appliance.RecoveryProof) (appliance.ProvedRecovery, error)
+	WithdrawRecovery(ctx context.Context, c appliance.Caller, idempotencyKey, name, recovery string) error
+	ClaimRecovery(ctx context.Context, c appliance.Caller, idempotencyKey, name, recovery string) (appliance.ClaimedRecovery, error)
+	CompleteRecovery(ctx context.Context, c appliance.Caller, idempotencyKey, name, recovery string, token *hsm.Secret, r appliance.DeviceRequest) (appliance.EnrolledDevice, error)
+	GrantReset(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.ResetRequest) (appliance.Granted, error)
+	RedeemReset(ctx context.Context, c appliance.Caller, idempotencyKey, name string, token *hsm.Secret) (appliance.Reset, error)
+
 	Policy(ctx context.Context, c appliance.Caller, tenant string) (appliance.Policy, error)
 	SetPolicy(ctx context.Context, c appliance.Caller, tenant string, p appliance.Policy) error
 

@@ -55,6 +55,14 @@ func wirePolicy(p appliance.Policy) wire.Policy {
 		StepUpMinutes: int(p.StepUpMinutes), TellPhones: p.TellPhones, BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly,
 		ExcludedClasses: p.Excluded, Platforms: wirePlatforms(p.Platforms),
 		NoBrowserTrust: p.NoBrowserTrust, BrowserDays: int(p.BrowserDays), OpenEnrolment: p.OpenEnrolment,
+		Recovery: wire.RecoveryPolicy{
+			Allow: p.Recovery.Allow, WaitDays: int(p.Recovery.WaitDays), FloorDays: int(p.Recovery.FloorDays), PauseDays: int(p.Recovery.PauseDays),
+			Shorten: wire.EvidenceWeights{
+				PhoneCode: int(p.Recovery.Shorten.PhoneCode), Device: int(p.Recovery.Shorten.Device),
+				Password: int(p.Recovery.Shorten.Password), Email: int(p.Recovery.Shorten.Email),
+			},
+		},
+		PasswordReset: wire.ResetPolicy(p.Reset),
 	}
 }
 
@@ -76,6 +84,15 @@ func appliancePolicy(p wire.Policy) appliance.Policy {
 			BornProtected: p.BornProtected, NoWayBack: p.NoWayBack, ListedOnly: p.ListedOnly, Excluded: p.ExcludedClasses,
 			Platforms: accountPlatforms(p.Platforms),
 		},
+		Recovery: account.RecoveryPolicy{
+			Allow: p.Recovery.Allow, WaitDays: uint8(p.Recovery.WaitDays), FloorDays: uint8(p.Recovery.FloorDays),
+			PauseDays: uint8(p.Recovery.PauseDays),
+			Shorten: account.Weights{
+				PhoneCode: uint16(p.Recovery.Shorten.PhoneCode), Device: uint16(p.Recovery.Shorten.Device),
+				Password: uint16(p.Recovery.Shorten.Password), Email: uint16(p.Recovery.Shorten.Email),
+			},
+		},
+		Reset: account.ResetPolicy(p.PasswordReset),
 	}
 }
 

@@ -258,6 +258,7 @@ var (
 	// ErrTwoFactorFirst: two-step verification is for accounts that are not eligible for two factors, and this one is.
 	ErrTwoFactorFirst = errors.New("the account has two factors, or is eligible for them")
 	ErrLink           = errors.New("the link is unknown or was used")
+	ErrGrant          = errors.New("the grant is unknown, was used, or is too old")
 
 	ErrToken = errors.New("the join token is unknown, used or expired")
 

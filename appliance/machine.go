@@ -113,7 +113,7 @@ func (m *Machine) applyAccount(tx cluster.Tx, encoded []byte) (cluster.Applied, 
 
 // dropsSeeds says that a command may take credentials away.
 func dropsSeeds(cmd *account.Command) bool {
-	return cmd.Remove != nil || cmd.Delete != nil || cmd.Lose != nil || cmd.ChangePassword != nil ||
+	return cmd.Remove != nil || cmd.Delete != nil || cmd.Lose != nil || cmd.ChangePassword != nil || cmd.RedeemGrant != nil ||
 		cmd.EndTrust != nil && cmd.EndTrust.Device != ""
 }
 

@@ -34,6 +34,9 @@ type noticeData struct {
 	Phone      string      `json:"phone,omitempty"`
 	Masked     string      `json:"masked,omitempty"`
 	LinkToken  string      `json:"link_token,omitempty"`
+	Recovery   string      `json:"recovery,omitempty"`
+	Ready      time.Time   `json:"ready,omitzero"`   // when the recovery can be completed
+	Phones     []string    `json:"phones,omitempty"` // ids of the phones that the gateway tells
 }
 
 type deviceJSON struct {
@@ -58,8 +61,9 @@ type jobJSON struct {
 	Account string    `json:"account"`
 	SignIn  string    `json:"sign_in,omitempty"`
 	Phone   string    `json:"phone"`
-	Channel string    `json:"channel"` // "text" or "voice"
-	To      string    `json:"to"`      // E.164
+	About   string    `json:"about,omitempty"` // the notice that it tells of
+	Channel string    `json:"channel"`         // "text" or "voice"
+	To      string    `json:"to"`              // E.164
 	Text    string    `json:"text,omitempty"`
 	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
 	Expires time.Time `json:"expires"`
@@ -94,6 +98,11 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 	if n.Kind == account.NoticeMessage {
 		return s.tell(n)
 	}
+	if n.Kind == account.NoticeTell {
+		return marshalNotice(n, jobJSON{
+			Account: n.Account, Phone: n.Phone, About: n.About.String(), Channel: "text", To: n.Number, Text: tellMessage(n), Expires: moment(n.Expires),
+		})
+	}
 	state, err := s.state(q.tenant, q.account)
 	if err != nil {
 		return nil, err
@@ -105,7 +114,7 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 	if !wanted(policy, state, n, account.Time(s.now().UnixMilli())) {
 		return nil, nil
 	}
-	message := account.CodeMessage(q.tenant, q.account, n.SignIn, account.PhoneChannel(n.Phone), n.N)
+	message := account.CodeMessage(q.tenant, q.account, n.SignIn+n.Recovery, account.PhoneChannel(n.Phone), n.N)
 	if n.TwoStep {
 		message = account.StepMessage(q.tenant, q.account, n.Phone, n.N)
 	}
@@ -121,7 +130,7 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 	if n.Voice {
 		job.Channel, job.Digits = "voice", strings.Join(strings.Split(digits, ""), " ")
 	} else {
-		job.Channel, job.Text = "text", textMessage(digits, policy.CodeDomain, n.SignIn == "" && !n.TwoStep)
+		job.Channel, job.Text = "text", textMessage(digits, policy.CodeDomain, n)
 	}
 	return marshalNotice(n, job)
 }
@@ -132,6 +141,9 @@ func wanted(p Policy, state *account.State, n account.Notice, now account.Time) 
 		live, phone := state.LiveStepCode(now)
 		return live == n.N && phone == n.Phone
 	}
+	if n.Recovery != "" {
+		return state != nil && state.Access.Recovery.ID == n.Recovery && state.LiveRecoveryCode(p, now) == n.N
+	}
 	if n.SignIn == "" {
 		return state.LivePhoneCode(p, n.Phone, now) == n.N
 	}
@@ -141,15 +153,33 @@ func wanted(p Policy, state *account.State, n account.Notice, now account.Time) 
 
 // textMessage is a text message with its code. The last line binds the code to a domain: "Origin-bound one-time codes
 // delivered via SMS" (WICG), so that a phone fills it in there and nowhere else.
-func textMessage(code, domain string, confirms bool) string {
+func textMessage(code, domain string, n account.Notice) string {
 	text := code + " is your sign-in code. Nobody who works for us will ask you for it."
-	if confirms {
+	switch {
+	case n.Recovery != "":
+		text = code + " speaks for you in the recovery of your account, or stops it. Nobody who works for us will ask you for it."
+	case n.SignIn == "" && !n.TwoStep:
 		text = code + " is the code that confirms your phone number."
 	}
 	if domain == "" {
 		return text
 	}
 	return fmt.Sprintf("%s\n\n@%s #%s", text, domain, code)
+}
+
+// tellMessage is a text message about a recovery. It has no code and no link: there is nothing in it to be phished with.
+func tellMessage(n account.Notice) string {
+	at := moment(n.Ready).Format("2 January 2006, 15:04 MST")
+	switch n.About {
+	case account.NoticeRecoveryStarted:
+		return "Somebody has asked to recover your account. It can be completed from " + at +
+			" on, or sooner with more proof. If that is not you: sign in, or say no on one of your devices. Nobody who works for us can make it faster."
+	case account.NoticeRecoveryGranted:
+		return "The wait for the recovery of your account is over; it is about to be completed. If that is not you, say no on one of your devices now."
+	case account.NoticeRecoveryCompleted:
+		return "Your account was recovered, and has a new device. Its former devices no longer count."
+	}
+	return "The recovery of your account was stopped."
 }
 
 func (s *Service) frontendBody(ctx context.Context, tenant string, n account.Notice) ([]byte, error) {
@@ -160,7 +190,8 @@ func (s *Service) frontendBody(ctx context.Context, tenant string, n account.Not
 	data := noticeData{
 		Account: n.Account, SignIn: n.SignIn, Nonce: n.Nonce, Expires: moment(n.Expires), Devices: n.Devices,
 		Credential: n.Credential, Name: n.Name, Phone: n.Phone, Masked: n.Masked, LinkToken: link,
-		Reason: n.Reason.String(),
+		Reason:   n.Reason.String(),
+		Recovery: n.Recovery, Ready: moment(n.Ready), Phones: n.Phones,
 	}
 	if n.Purpose != account.InvalidPurpose {
 		data.Purpose = n.Purpose.String()

@@ -87,12 +87,20 @@ func readHead(r cluster.Reader, tenant string) (outboxHead, error) {
 
 // noteOutbox fills in what a command's decision has to know of the outbox, if it has to know.
 func noteOutbox(tx cluster.Tx, cmd *account.Command, p *Policy) error {
-	if cmd.Begin == nil && cmd.Send == nil && cmd.SendPhone == nil && cmd.SendTwoStep == nil && (cmd.EditPhone == nil || !cmd.EditPhone.Remove) {
+	act := cmd.RecoveryAct
+	tells := cmd.StartRecovery != nil || act != nil && act.Act == account.RecoveryClaim
+	sends := cmd.Send != nil || cmd.SendPhone != nil || cmd.SendTwoStep != nil || act != nil && act.Act == account.RecoverySend ||
+		cmd.EditPhone != nil && cmd.EditPhone.Remove
+	if cmd.Begin == nil && !sends && !tells {
 		return nil
 	}
 	head, err := readHead(tx, cmd.Tenant)
 	if err != nil {
 		return err
+	}
+	if tells {
+		p.NoticesFull = head.Waiting[toFrontend] >= maxPending || head.Waiting[toGateway] >= maxPending
+		return nil
 	}
 	to := toGateway
 	if cmd.Begin != nil {

@@ -26,6 +26,8 @@ const (
 	fetchDomain     = "strongroom/fetch/v1"
 	textProofDomain = "strongroom/text-proof/v1"
 	trustDomain     = "strongroom/device-trust/v1"
+	resetDomain     = "strongroom/password-reset/v1"
+	recoveryDomain  = "strongroom/recovery/v1"
 	codeDomain      = "strongroom/sealed-code/v1"
 	envelopeDomain  = "strongroom/envelope/v1"
 )
@@ -140,6 +142,38 @@ func (k *Key) ProveTrust(b Binding, challenge []byte, at time.Time) (timeMS int6
 	return timeMS, signature, err
 }
 
+// AskReset signs a request to set a new password, in a sign-in for that purpose that was begun on this device. present says
+// that the device's owner unlocked it for this: say so only if they did.
+func (k *Key) AskReset(s SignIn, present bool, at time.Time) (timeMS int64, signature []byte, err error) {
+	timeMS = at.UnixMilli()
+	signature, err = k.signMessage(ResetMessage(s, present, timeMS))
+	return timeMS, signature, err
+}
+
+// Recovery is what a device knows of a recovery that it is told of.
+type Recovery struct {
+	Tenant, Account string // as in the binding that the device was enrolled with
+	ID              string
+	Nonce           []byte
+	Device          string // this device's id
+}
+
+// CancelRecovery signs the owner's no to a recovery.
+func (k *Key) CancelRecovery(r Recovery, at time.Time) (timeMS int64, signature []byte, err error) {
+	return k.recovery(r, true, at)
+}
+
+// ConfirmRecovery signs that whoever recovers has this device.
+func (k *Key) ConfirmRecovery(r Recovery, at time.Time) (timeMS int64, signature []byte, err error) {
+	return k.recovery(r, false, at)
+}
+
+func (k *Key) recovery(r Recovery, cancel bool, at time.Time) (timeMS int64, signature []byte, err error) {
+	timeMS = at.UnixMilli()
+	signature, err = k.signMessage(RecoveryMessage(r, cancel, timeMS))
+	return timeMS, signature, err
+}
+
 func (k *Key) signMessage(m []byte) ([]byte, error) {
 	sum := sha256.Sum256(m)
 	signature, err := ecdsa.SignASN1(rand.Reader, k.sign, sum[:])
@@ -177,6 +211,24 @@ func TextProofMessage(s SignIn, phone, code string) []byte {
 // TrustMessage is what is signed to show that the device is here.
 func TrustMessage(b Binding, challenge []byte, timeMS int64) []byte {
 	return message(trustDomain, b.Tenant, b.Account, b.Credential, string(challenge), eight(uint64(timeMS)))
+}
+
+// ResetMessage is what is signed to ask for a password reset.
+func ResetMessage(s SignIn, present bool, timeMS int64) []byte {
+	presence := "absent"
+	if present {
+		presence = "present"
+	}
+	return message(resetDomain, s.Tenant, s.Account, s.ID, string(s.Nonce), s.Device, presence, eight(uint64(timeMS)))
+}
+
+// RecoveryMessage is what is signed for or against a recovery.
+func RecoveryMessage(r Recovery, cancel bool, timeMS int64) []byte {
+	decision := "confirm"
+	if cancel {
+		decision = "cancel"
+	}
+	return message(recoveryDomain, r.Tenant, r.Account, r.ID, string(r.Nonce), r.Device, decision, eight(uint64(timeMS)))
 }
 
 // message joins parts, each after its length in four bytes, high byte first.

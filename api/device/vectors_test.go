@@ -67,6 +67,18 @@ type vectors struct {
 		Message   []byte `json:"message"`
 		Signature []byte `json:"signature"`
 	} `json:"trust"`
+	Reset []struct {
+		Present   bool   `json:"present"`
+		TimeMS    int64  `json:"time_ms"`
+		Message   []byte `json:"message"`
+		Signature []byte `json:"signature"`
+	} `json:"password_resets"`
+	Recovery []struct {
+		Cancel    bool   `json:"cancel"`
+		TimeMS    int64  `json:"time_ms"`
+		Message   []byte `json:"message"`
+		Signature []byte `json:"signature"`
+	} `json:"recoveries"`
 	Seed struct {
 		Version   uint32 `json:"version"`
 		Ephemeral []byte `json:"ephemeral"`
@@ -86,6 +98,10 @@ type vectors struct {
 
 func (v *vectors) signIn() SignIn {
 	return SignIn{v.SignIn.Tenant, v.SignIn.Account, v.SignIn.ID, v.SignIn.Nonce, v.SignIn.Device}
+}
+
+func (v *vectors) recovery() Recovery {
+	return Recovery{v.SignIn.Tenant, v.SignIn.Account, v.SignIn.ID, v.SignIn.Nonce, v.SignIn.Device}
 }
 
 func (v *vectors) binding() Binding {
@@ -149,6 +165,16 @@ func (v *vectors) renew(t *testing.T, k *Key) {
 	v.TextProof.Signature = sign(v.TextProof.Message)
 	v.Trust.Message = TrustMessage(v.binding(), v.Trust.Challenge, v.Trust.TimeMS)
 	v.Trust.Signature = sign(v.Trust.Message)
+	for i := range v.Reset {
+		q := &v.Reset[i]
+		q.Message = ResetMessage(s, q.Present, q.TimeMS)
+		q.Signature = sign(q.Message)
+	}
+	for i := range v.Recovery {
+		q := &v.Recovery[i]
+		q.Message = RecoveryMessage(v.recovery(), q.Cancel, q.TimeMS)
+		q.Signature = sign(q.Message)
+	}
 	v.Seed.Ephemeral, v.Seed.Wrapped = seal(t, k, v.binding(), v.Seed.Seed)
 	public, err := hpke.NewDHKEMPublicKey(k.agree.PublicKey())
 	if err != nil {
@@ -231,6 +257,20 @@ func TestVectors(t *testing.T) {
 	theirs := account.FetchMessage(s.Tenant, s.Account, x, &account.Fetch{Device: s.Device, Time: account.Time(v.Fetch.TimeMS)})
 	same("fetch", v.Fetch.Message, FetchMessage(s, v.Fetch.TimeMS), theirs)
 	verify("fetch", v.Fetch.Message, v.Fetch.Signature)
+	if len(v.Reset) < 2 || len(v.Recovery) < 2 {
+		t.Fatal("vectors are missing")
+	}
+	for _, q := range v.Reset {
+		theirs := account.ResetMessage(s.Tenant, s.Account, x, &account.ResetPassword{Device: s.Device, Present: q.Present, Time: account.Time(q.TimeMS)})
+		same("password reset", q.Message, ResetMessage(s, q.Present, q.TimeMS), theirs)
+		verify("password reset", q.Message, q.Signature)
+	}
+	for _, q := range v.Recovery {
+		theirs := account.RecoveryMessage(s.Tenant, s.Account, &account.Recovery{ID: s.ID, Nonce: s.Nonce},
+			&account.RecoverySigned{Device: s.Device, Time: account.Time(q.TimeMS)}, q.Cancel)
+		same("recovery", q.Message, RecoveryMessage(v.recovery(), q.Cancel, q.TimeMS), theirs)
+		verify("recovery", q.Message, q.Signature)
+	}
 	p := v.TextProof
 	same("text proof", p.Message, TextProofMessage(s, p.Phone, p.Code),
 		appliance.TextProofMessage(s.Tenant, s.Account, s.ID, s.Nonce, p.Phone, p.Code))

@@ -151,9 +151,12 @@ type Policy struct {
 
 	AllowTwoStepImport bool `json:"allow_two_step_import,omitempty" doc:"Two-step verification that was on elsewhere may be taken over. What was taken over goes on when this is off again."`
 
-	BornProtected   bool       `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
-	NoWayBack       bool       `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`
-	Platforms       []Platform `json:"platforms,omitempty" nullable:"false" maxItems:"12" doc:"Systems of devices and their minimum versions. A device below the minimum can be listed and is given no codes and no notices."`
-	ListedOnly      bool       `json:"listed_only,omitempty" doc:"Devices of platforms that are not listed are not eligible."`
-	ExcludedClasses []string   `json:"excluded_classes,omitempty" nullable:"false" maxItems:"8" doc:"Classes of accounts that can't turn protection on. None is excluded unless it stands here: not children's and not managed ones."`
+	BornProtected bool           `json:"born_protected,omitempty" doc:"New accounts are protected from the start: it is complete with their first verified phone, and there is no way back."`
+	NoWayBack     bool           `json:"no_way_back,omitempty" doc:"Protection can't be turned off again, not even in the first two weeks."`
+	Platforms     []Platform     `json:"platforms,omitempty" nullable:"false" maxItems:"12" doc:"Systems of devices and their minimum versions. A device below the minimum can be listed and is given no codes and no notices."`
+	ListedOnly    bool           `json:"listed_only,omitempty" doc:"Devices of platforms that are not listed are not eligible."`
+	Recovery      RecoveryPolicy `json:"recovery,omitzero"`
+	PasswordReset ResetPolicy    `json:"password_reset,omitzero"`
+
+	ExcludedClasses []string `json:"excluded_classes,omitempty" nullable:"false" maxItems:"8" doc:"Classes of accounts that can't turn protection on. None is excluded unless it stands here: not children's and not managed ones."`
 }

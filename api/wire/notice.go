@@ -9,7 +9,7 @@ import (
 type Notice struct {
 	Type      string          `json:"type" example:"sign-in.begun"`
 	Timestamp time.Time       `json:"timestamp"`
-	Data      json.RawMessage `json:"data" doc:"A NoticeData, or for code.send and message.send a CodeJob."`
+	Data      json.RawMessage `json:"data" doc:"A NoticeData, or for code.send, phone.tell and message.send a CodeJob."`
 }
 
 // Types of notices.
@@ -38,6 +38,14 @@ const (
 	NoticeTwoStepOff      = "two-step.off"
 	NoticeRecoveryKeyMade = "recovery-key.made"
 	NoticeRecoveryKeyUsed = "recovery-key.used"
+
+	NoticeRecoveryStarted   = "recovery.started"   // push it to all devices: their owner may cancel it
+	NoticeRecoveryShortened = "recovery.shortened" // by evidence
+	NoticeRecoveryGranted   = "recovery.granted"   // the wait is over, and it is about to be completed
+	NoticeRecoveryCompleted = "recovery.completed" // the devices that it names are trusted no more
+	NoticeRecoveryCancelled = "recovery.cancelled"
+	NoticePasswordReset     = "password.reset"
+	NoticeTell              = "phone.tell" // the gateway's: a text without a code
 )
 
 // NoticeData is what a front-end is told.
@@ -54,17 +62,21 @@ type NoticeData struct {
 	Name       string     `json:"name,omitempty"`
 	Phone      string     `json:"phone,omitempty"`
 	Masked     string     `json:"masked,omitempty"`
-	Reason     string     `json:"reason,omitempty"`     // of a denial: not_me or mistake
+	Reason     string     `json:"reason,omitempty"` // of a denial: not_me or mistake
+	Recovery   string     `json:"recovery,omitempty"`
+	Ready      time.Time  `json:"ready,omitzero"`       // when the recovery can be completed
+	Phones     []string   `json:"phones,omitempty"`     // ids of those that the gateway tells of it
 	LinkToken  string     `json:"link_token,omitempty"` // for the mail that tells the person: it turns protection off again
 }
 
 // CodeJob is what a gateway is to send or say. That of message.send has no code: it tells a number that one was removed.
 type CodeJob struct {
 	Account string    `json:"account"`
-	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone, or is of two-step verification
+	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone, or is of two-step verification or a recovery
 	Phone   string    `json:"phone"`
-	Channel string    `json:"channel"` // "text" or "voice"
-	To      string    `json:"to"`      // E.164
+	About   string    `json:"about,omitempty"` // of phone.tell: the notice that it tells of
+	Channel string    `json:"channel"`         // "text" or "voice"
+	To      string    `json:"to"`              // E.164
 	Text    string    `json:"text,omitempty"`
 	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
 	Expires time.Time `json:"expires"`

@@ -15,8 +15,14 @@ func Apply(p Policy, s *State, c *Command) Decision {
 		if d.Entry != nil && d.Result.Assurance > PasswordLevel {
 			d.Entry.Detail = "assurance " + d.Result.Assurance.String()
 		}
+		if d.Result.Assurance != InvalidAssurance {
+			d.ownerSeen(c, d.Result.Credential)
+		}
 	}
 	for i := range d.Notices {
+		if d.Notices[i].Recovery != "" {
+			continue // who may see no code must hear all the same that somebody else is being let in
+		}
 		d.Notices[i].Devices = p.heard(d.Notices[i].Devices, s, d.Next)
 	}
 	return d
@@ -56,6 +62,11 @@ func apply(p Policy, s *State, c *Command) Decision {
 		return sendTwoStep(p, s, c)
 	case c.VerifyTwoStep != nil:
 		return verifyTwoStep(s, c)
+	}
+	if d, ok := accessCommand(p, s, c); ok {
+		return d
+	}
+	switch {
 	case s == nil || s.Phantom:
 		return unchanged(s, c, act{outcome: NotFound, macs: c.macs()})
 	case c.Decide != nil:

@@ -441,6 +441,13 @@ func FuzzDecodeState(f *testing.F) {
 			w.apply(w.decide(id, "phone", i%2 == 0))
 			w.apply(w.send(id, "p1"))
 		}
+		w.policy.Recovery = recoverable
+		for _, c := range []*Command{
+			w.recover("new"), w.says(EmailEvidence), w.recoveryCode(RecoveryEvidence, true), w.claim(), w.redeem(GrantReset, true),
+			w.act(RecoveryWithdraw, InvalidEvidence),
+		} {
+			w.apply(c)
+		}
 		for i := range s.Phones {
 			w.apply(w.sendPhone(s.Phones[i].ID))
 			w.apply(w.removePhone(s.Phones[i].ID))

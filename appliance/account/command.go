@@ -67,6 +67,10 @@ type Command struct {
 	VerifyTwoStep   *VerifyTwoStep   `cbor:"52,keyasint,omitempty"`
 	MakeRecoveryKey *MakeRecoveryKey `cbor:"53,keyasint,omitempty"`
 	EndTwoStep      *EndTwoStep      `cbor:"54,keyasint,omitempty"`
+	StartRecovery   *StartRecovery   `cbor:"46,keyasint,omitempty"`
+	RecoveryAct     *RecoveryAct     `cbor:"47,keyasint,omitempty"`
+	ResetPassword   *ResetPassword   `cbor:"48,keyasint,omitempty"`
+	RedeemGrant     *RedeemGrant     `cbor:"49,keyasint,omitempty"`
 }
 
 // RequestID is the first 16 bytes of SHA-256 over the actor and its Idempotency-Key, so that no client can meet
@@ -192,6 +196,7 @@ func (c *Command) Validate() error {
 		c.Protect != nil, c.Unprotect != nil, c.Lose != nil, c.UpdateDevice != nil, c.Classify != nil,
 		c.Presence != nil,
 		c.EnrolTwoStep != nil, c.SendTwoStep != nil, c.VerifyTwoStep != nil, c.MakeRecoveryKey != nil, c.EndTwoStep != nil,
+		c.StartRecovery != nil, c.RecoveryAct != nil, c.ResetPassword != nil, c.RedeemGrant != nil,
 	} {
 		if set {
 			kinds++
@@ -249,6 +254,7 @@ func (c *Command) Validate() error {
 	c.validateTrust(v)
 	c.validateEnrolment(v)
 	c.validateTwoStep(v)
+	c.validateAccess(v)
 	if q := c.Protecting(); q != nil && q.PriorDay != 0 {
 		today := DayOf(c.Time)
 		v.check(q.PriorDay == today || q.PriorDay+1 == today, "earlier settings", "not of this day")

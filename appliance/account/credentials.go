@@ -23,6 +23,7 @@ func create(p Policy, s *State, c *Command) Decision {
 	n.TwoStep = s.TwoStep.off()
 	n.Created = n.Time
 	n.Keys = firstKeys(n.Salt)
+	n.Access = Access{} // likewise: nobody was told of it
 	n.Enrolment = Enrolment{Class: c.Create.Class}
 	if p.BornProtected && !p.excludes(n.Enrolment.Class) {
 		n.Enrolment.Born, n.Enrolment.Mode = true, Pending

@@ -58,6 +58,12 @@ const (
 	TwoFactorFirst                     // the account has two factors, or can have them
 )
 
+// Outcomes about recoveries.
+const (
+	NotYet     Outcome = 27 + iota // the wait isn't over: RetryAt
+	NoEvidence                     // nothing speaks for whoever recovers
+)
+
 // outcomeNames are what log entries say. They are signed: never change one.
 var outcomeNames = [...]string{
 	InvalidOutcome: "invalid", Accepted: "accepted", Wrong: "wrong", Spent: "spent", Expired: "expired", Locked: "locked",
@@ -70,6 +76,7 @@ var outcomeNames = [...]string{
 	NoPhone: "phone-needed", Permanent: "permanent", Ineligible: "account-not-eligible",
 	AlreadyOn: "protection-on",
 	TwoStepOn: "two-step-on", TwoFactorFirst: "two-factor-eligible",
+	NotYet: "not-yet", NoEvidence: "evidence-needed",
 }
 
 // String is the outcome's name in log entries.

@@ -107,6 +107,27 @@ const (
 	MaxClasses   = 8
 	MaxClass     = 24
 
+	// DefaultRecoveryWait, DefaultRecoveryFloor and DefaultRecoveryPause, in days, hold where the policy says nothing: two
+	// weeks are a holiday; three days a weekend in which nobody looks at a phone; a week's peace is as long as half a wait.
+	DefaultRecoveryWait  = 14
+	DefaultRecoveryFloor = 3
+	DefaultRecoveryPause = 7
+	// MaxRecoveryDays bounds each of them; whoever waits longer has given up. MaxRecovery is the same in milliseconds.
+	MaxRecoveryDays      = 90
+	MaxRecovery     Time = MaxRecoveryDays * 24 * 60 * 60 * 1000
+	// MinRecoveryFloor, in milliseconds, is below every floor that a policy can ask for: an owner who sleeps and then works
+	// hears of it in time.
+	MinRecoveryFloor Time = 24 * 60 * 60 * 1000
+	// RecoveryOpen is how long, in milliseconds, a recovery that is ready may be completed. After that it is nobody's any more.
+	RecoveryOpen Time = 14 * 24 * 60 * 60 * 1000
+	// RecoveryGap is the least time, in milliseconds, between two starts: each tells all devices and phones.
+	RecoveryGap Time = 24 * 60 * 60 * 1000
+	// GrantLife is how long, in milliseconds, a grant may be redeemed: as long as it takes to think of a new password.
+	GrantLife Time = 15 * 60 * 1000
+	// GrantSize is what a grant's token is made of, and GrantTokenSize the token: as a link's.
+	GrantSize      = 16
+	GrantTokenSize = 20
+
 	// MaxTime is the end of the year 9999, in milliseconds: far enough, and nothing overflows.
 	MaxTime Time = 253402300799999
 	// MaxCounter keeps windows around a counter from overflowing.

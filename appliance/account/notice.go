@@ -35,6 +35,12 @@ type Notice struct {
 	Reason DenyReason `cbor:"56,keyasint,omitempty"`
 	// TwoStep says that the code is one of two-step verification.
 	TwoStep bool `cbor:"50,keyasint,omitempty"`
+	// Recovery and Ready are of a recovery; Phones are those that are told of it by the gateway, each by a notice of its own:
+	// NoticeTell, with what it is About.
+	Recovery string     `cbor:"46,keyasint,omitempty"`
+	Ready    Time       `cbor:"47,keyasint,omitempty"`
+	Phones   []string   `cbor:"48,keyasint,omitempty"`
+	About    NoticeKind `cbor:"49,keyasint,omitempty"`
 }
 
 // NoticeKind is what a notice is about.
@@ -83,6 +89,17 @@ const (
 	NoticeRecoveryKeyUsed
 )
 
+// Kinds about recoveries and password resets.
+const (
+	NoticeRecoveryStarted NoticeKind = 60 + iota
+	NoticeRecoveryShortened
+	NoticeRecoveryGranted
+	NoticeRecoveryCompleted
+	NoticeRecoveryCancelled
+	NoticePasswordReset
+	NoticeTell // the gateway's
+)
+
 var noticeNames = [...]string{
 	InvalidNotice: "invalid", NoticeBegun: "sign-in.begun", NoticeAllowed: "sign-in.allowed", NoticeDenied: "sign-in.denied",
 	NoticeVerified: "sign-in.verified", NoticeCancelled: "sign-in.cancelled", NoticeSend: "code.send",
@@ -93,6 +110,9 @@ var noticeNames = [...]string{
 	NoticeNotMe: "sign-in.not_me", NoticeMessage: "message.send",
 	NoticeTwoStepOn: "two-step.on", NoticeTwoStepOff: "two-step.off", NoticeRecoveryKeyMade: "recovery-key.made",
 	NoticeRecoveryKeyUsed: "recovery-key.used",
+	NoticeRecoveryStarted: "recovery.started", NoticeRecoveryShortened: "recovery.shortened",
+	NoticeRecoveryGranted: "recovery.granted", NoticeRecoveryCompleted: "recovery.completed",
+	NoticeRecoveryCancelled: "recovery.cancelled", NoticePasswordReset: "password.reset", NoticeTell: "phone.tell",
 }
 
 // String is the kind's name on the wire.
@@ -104,7 +124,7 @@ func (k NoticeKind) String() string {
 }
 
 // Gateway says that the notice goes to the operator's gateway, and to nobody else.
-func (k NoticeKind) Gateway() bool { return k == NoticeSend || k == NoticeMessage }
+func (k NoticeKind) Gateway() bool { return k == NoticeSend || k == NoticeMessage || k == NoticeTell }
 
 // noticeOf begins a notice about a sign-in.
 func noticeOf(k NoticeKind, x *SignIn) Notice {

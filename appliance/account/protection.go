@@ -414,7 +414,10 @@ func (c *Command) enrolmentOperation() string {
 	case c.Presence != nil:
 		return opSignedOut
 	}
-	return c.twoStepOperation()
+	if o := c.twoStepOperation(); o != "" {
+		return o
+	}
+	return c.accessOperation()
 }
 
 // Operations as requests are remembered by: 28 to 33 are this file's.
@@ -446,7 +449,10 @@ func (c *Command) enrolmentFingerprint() (operation uint8, fingerprint uint64) {
 	case c.Presence != nil:
 		return requestPresence, digest(c.Presence.Device, c.operation())
 	}
-	return c.twoStepFingerprint()
+	if operation, fingerprint = c.twoStepFingerprint(); operation != 0 {
+		return operation, fingerprint
+	}
+	return c.accessFingerprint()
 }
 
 // enrolmentCommand decides the commands of this slice on an account that is there; false: it is none of them.

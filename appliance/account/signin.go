@@ -30,6 +30,8 @@ type SignIn struct {
 	Reason DenyReason `cbor:"20,keyasint,omitempty"`
 	// Trusted says that a browser became trusted by it, which one may, once.
 	Trusted bool `cbor:"33,keyasint,omitempty"`
+	// Granted says that a password reset was granted for it.
+	Granted bool `cbor:"46,keyasint,omitempty"`
 }
 
 // Purpose is what a sign-in is for.
@@ -259,8 +261,9 @@ func (s *State) silence(channel string) {
 	}
 }
 
-// Fresh says whether somebody proved a second factor in a sign-in within the last minutes.
+// Fresh says whether somebody proved a second factor in a sign-in within the last minutes. What a device signed for a reset
+// of its own is none: what is stolen must not vouch for itself.
 func (s *State) Fresh(signIn string, within, now Time) bool {
 	x := s.SignIn(signIn)
-	return x != nil && x.End == Verified && now-x.Ended < within
+	return x != nil && x.End == Verified && (x.Own == "" || x.By != x.Own) && now-x.Ended < within
 }

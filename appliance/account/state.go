@@ -36,6 +36,7 @@ type State struct {
 	Browsers     Browsers     `cbor:"15,keyasint,omitzero"`
 	Enrolment    Enrolment    `cbor:"16,keyasint,omitzero"`
 	TwoStep      TwoStepState `cbor:"18,keyasint,omitzero"`
+	Access       Access       `cbor:"17,keyasint,omitzero"`
 }
 
 // Kind is what holds a seed.
@@ -174,6 +175,8 @@ func (s *State) validate() error {
 	}
 	s.Channels.validate(v)
 	s.Enrolment.validate(v)
+	s.Access.validate(v)
+	v.check(!s.Phantom || len(s.Access.Grants) == 0, "phantom", "has grants")
 	v.check(!s.Phantom || s.Enrolment.Mode == Unprotected && len(s.Enrolment.Lost) == 0, "phantom", "has what only accounts have")
 	v.check(s.Enrolment.Mode != TwoFactor || s.VerifiedPhones() > 0, "protection", "without a verified phone")
 	s.validateTwoStep(v)
@@ -202,6 +205,8 @@ type Policy struct {
 	SignInPolicy
 	BrowserPolicy
 	EnrolmentPolicy
+	Recovery RecoveryPolicy `cbor:"34,keyasint,omitzero" json:"recovery,omitzero"`
+	Reset    ResetPolicy    `cbor:"35,keyasint,omitzero" json:"password_reset,omitzero"`
 	// NoticesFull is no part of the policy: whoever applies a command says with it that too many notices of the tenant
 	// wait. Acts that are nothing without their notice are refused then.
 	NoticesFull bool `cbor:"-" json:"-"`
@@ -220,7 +225,7 @@ func (p Policy) Validate() error {
 	if p.BrowserDays > MaxBrowserDays {
 		return fmt.Errorf("browser_days: must be at most %d", MaxBrowserDays)
 	}
-	return errors.Join(p.SignInPolicy.validate(), p.EnrolmentPolicy.validate())
+	return errors.Join(p.SignInPolicy.validate(), p.EnrolmentPolicy.validate(), p.Recovery.validate())
 }
 
 func (p Policy) maxCredentials() int {

@@ -98,7 +98,8 @@ func (w *world) apply(c *Command) Result {
 	}
 	used := decoded.Verify != nil && decoded.Verify.MACs > 0 || decoded.Resync != nil && decoded.Resync.MACs > 0 ||
 		decoded.Enter != nil && decoded.Enter.MACs > 0 || decoded.VerifyPhone != nil && decoded.VerifyPhone.MACs > 0 ||
-		decoded.VerifyTwoStep != nil && decoded.VerifyTwoStep.MACs > 0
+		decoded.VerifyTwoStep != nil && decoded.VerifyTwoStep.MACs > 0 ||
+		decoded.RecoveryAct != nil && decoded.RecoveryAct.Attempt != nil && decoded.RecoveryAct.Attempt.MACs > 0
 	switch silent := first.Result.Outcome == Stale || first.Result.Replayed || decoded.Presence != nil && first.Entry == nil; {
 	case first.Result.Outcome == Locked && first.Entry == nil:
 		w.coalesced++

@@ -126,6 +126,7 @@ func (t *terminal) printPolicy(p wire.Policy) error {
 		fmt.Fprintf(w, "allow-two-step-import\t%v\n", p.AllowTwoStepImport)
 		fmt.Fprintf(w, "born-protected\t%v\nno-way-back\t%v\nlisted-only\t%v\n", p.BornProtected, p.NoWayBack, p.ListedOnly)
 		fmt.Fprintf(w, "no-browser-trust\t%v\nopen-enrolment\t%v\n", p.NoBrowserTrust, p.OpenEnrolment)
+		printAccessPolicy(w, p)
 		for _, x := range p.Platforms {
 			fmt.Fprintf(w, "platform\t%s\t%s\n", x.Name, or(x.Minimum, "every version"))
 		}
@@ -152,4 +153,27 @@ func (t *terminal) printPolicy(p wire.Policy) error {
 			}
 		}
 	})
+}
+
+// printAccessPolicy prints what the policy says of recoveries and password resets, where it says something.
+func printAccessPolicy(w io.Writer, p wire.Policy) {
+	r := p.Recovery
+	fmt.Fprintf(w, "recovery.allow\t%v\n", r.Allow)
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"wait_days", r.WaitDays},
+		{"floor_days", r.FloorDays},
+		{"pause_days", r.PauseDays},
+		{"shorten.phone_code_hours", r.Shorten.PhoneCode},
+		{"shorten.device_hours", r.Shorten.Device},
+		{"shorten.password_hours", r.Shorten.Password},
+		{"shorten.email_hours", r.Shorten.Email},
+	} {
+		if n.value != 0 {
+			fmt.Fprintf(w, "recovery.%s\t%d\n", n.name, n.value)
+		}
+	}
+	fmt.Fprintf(w, "password_reset.local_presence\t%v\npassword_reset.by_code\t%v\n", p.PasswordReset.LocalPresence, p.PasswordReset.ByCode)
 }

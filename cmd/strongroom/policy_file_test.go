@@ -15,6 +15,9 @@ func TestS12_TheShippedExample(t *testing.T) {
 	if w.AllowImport || w.AllowReveal || w.TellSpent || w.AllowTwoStepImport || w.BornProtected || w.NoWayBack || w.OpenEnrolment || w.NoBrowserTrust || w.BrowserDays != 30 {
 		t.Errorf("the example is careless: %+v", w)
 	}
+	if r := w.Recovery; r.Allow || r.WaitDays != 14 || r.FloorDays != 3 || r.Shorten.PhoneCode != 120 || w.PasswordReset.ByCode || !w.PasswordReset.LocalPresence {
+		t.Errorf("the example is careless: %+v, %+v", r, w.PasswordReset)
+	}
 	p := account.Policy{EnrolmentPolicy: account.EnrolmentPolicy{ListedOnly: w.ListedOnly, Excluded: w.ExcludedClasses}}
 	for _, x := range w.Platforms {
 		p.Platforms = append(p.Platforms, account.Platform(x))

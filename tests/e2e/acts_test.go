@@ -150,6 +150,7 @@ func TestEveryActHasAnEntry(t *testing.T) {
 	r.do(t, 0, http.MethodDelete, "/v1/accounts/"+name, nil, nil)
 	act("delete-account", "", "", "done")
 	steps := r.actsOfTwoStep(t, act)
+	r.accessActs(t, act)
 	guess := r.guesser(t, true)
 	act("create-account", "", "", "done")
 	act("import-seed", "*", "", "done")

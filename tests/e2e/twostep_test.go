@@ -292,7 +292,9 @@ func TestA5_NewOnlyWhereTwoFactorIsNot(t *testing.T) {
 		account, platform, version string
 		want                       int
 	}{
-		{account, "", "", http.StatusConflict}, {account, "iOS", "9", http.StatusConflict}, {account, "iOS", "8.4.1", http.StatusCreated},
+		{account, "", "", http.StatusConflict},
+		{account, "iOS", "9", http.StatusConflict},
+		{account, "iOS", "8.4.1", http.StatusCreated},
 		{kiosk, "iOS", "18", http.StatusCreated},
 	} {
 		if status := ask(c.account, c.platform, c.version); status != c.want {
