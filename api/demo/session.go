@@ -23,6 +23,7 @@ type session struct {
 	account string // of whom it is, or who gave the password
 	signIn  string // that waits for its code
 	in      bool
+	web     bool // in a browser, not on the Mac itself
 	expires time.Time
 }
 
