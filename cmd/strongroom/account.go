@@ -30,7 +30,7 @@ a flag.`,
 	c.PersistentFlags().StringVar(&o.key, "idempotency-key", "",
 		"names the request: repeated with the same key, it is done once and answered alike (default: a new one)")
 	c.AddCommand(newAccountCreate(t, o), newAccountShow(t, o), newAccountDelete(t, o), newAccountDevices(t, o),
-		newAccountEnrolDevice(t, o), newAccountAddAuthenticator(t, o), newAccountImport(t, o), newAccountRemove(t, o),
+		newAccountEnrolDevice(t, o), newAccountAddAuthenticator(t, o), newAccountImport(t, o), newAccountImportTwoStep(t, o), newAccountRemove(t, o),
 		newAccountVerify(t, o), newAccountResynchronise(t, o), newAccountReceipt(t, o), newAccountAppPassword(t, o))
 	return c
 }
