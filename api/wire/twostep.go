@@ -65,7 +65,7 @@ type TwoStepCodeRequest struct {
 
 // TwoStepSending answers it. A name that is no account is answered like any other.
 type TwoStepSending struct {
-	Outcome string        `json:"outcome" enum:"sent,too-soon,limit" doc:"limit: so many wrong codes were typed that none is sent until the recovery key, or another credential, was right."`
+	Outcome string        `json:"outcome" enum:"sent,too-soon,limit" doc:"limit: so many wrong codes were typed that none is sent until the recovery key was right."`
 	RetryAt time.Time     `json:"retry_at,omitzero" doc:"With too-soon: when another code may be sent."`
 	Phone   string        `json:"phone,omitempty" doc:"When sent: the id of the phone that it goes to."`
 	Phones  []PhoneOption `json:"phones" nullable:"false" doc:"Those that may be chosen."`

@@ -173,10 +173,10 @@ const (
 	MaxChallenge = 64
 	// stepCost is one code of four digits, in units of Budget: all of it. So one guess is free, if nothing else was.
 	stepCost = 10_000
-	// StepLimit is how far wrong codes of four digits may bring the sum of a series: five guesses, 5 in 10,000. Beyond it
-	// they are neither sent nor heard. Fewer would lock out people who type the code of the message before; more would
-	// promise less.
-	StepLimit = 5 * stepCost
+	// MaxStepGuesses is how many codes of four digits may be wrong since the last that was right, or the recovery key: 5 in
+	// 10,000. After that they are neither sent nor heard. Fewer would lock out people who type the code of the message
+	// before; more would promise less.
+	MaxStepGuesses = 5
 	// StepFreshFor is how long, in milliseconds, a proof counts for turning two-step verification off, moving to two
 	// factors, or a new recovery key.
 	StepFreshFor Time = 10 * 60 * 1000

@@ -21,6 +21,9 @@ type TwoStepState struct {
 	KeyAt    Time   `cbor:"9,keyasint,omitempty"`
 	Proved   Time   `cbor:"10,keyasint,omitempty"` // when a code or the recovery key was last right
 	Imported bool   `cbor:"11,keyasint,omitempty"` // it was on elsewhere before
+	// Wrong counts the wrong codes since Proved. No other credential's success ends it, as it does a series of failures:
+	// whoever guesses may have brought one.
+	Wrong uint8 `cbor:"12,keyasint,omitempty"`
 }
 
 // StepPhone is a phone of two-step verification. It is no [Phone]: no sign-in with two factors ever uses it.
@@ -74,12 +77,15 @@ func (s *State) validateTwoStep(v *validation) {
 	v.check((len(t.Key) == 0) == (t.KeyAt == 0), "recovery key", "has no time, or a time and is none")
 	v.check((t.Code == 0) == (t.Until == 0) && (t.Code == 0) == (t.To == "") && t.Code <= t.Made, "two-step code", "not possible")
 	v.text("two-step code", t.To, 0, MaxID)
+	v.check(t.Wrong <= MaxStepGuesses, "two-step codes", "too many were wrong")
 	v.check(len(t.Sent) <= MaxSendsPerPhone, "two-step codes", "too many")
 }
 
 // off is what is left when two-step verification is turned off: what was counted, so that turning it off and on again
 // gives no fresh allowance, and no code number comes twice.
-func (t *TwoStepState) off() TwoStepState { return TwoStepState{Made: t.Made, Sent: t.Sent} }
+func (t *TwoStepState) off() TwoStepState {
+	return TwoStepState{Made: t.Made, Sent: t.Sent, Wrong: t.Wrong}
+}
 
 // EnrolTwoStep turns two-step verification on: for those who had it elsewhere, or, where two factors aren't eligible, once
 // the code that is sent to the phone is typed.
@@ -160,6 +166,7 @@ func enrolTwoStep(p Policy, s *State, c *Command) Decision {
 		}
 	}
 	n.TwoStep = s.TwoStep.off()
+	n.TwoStep.Wrong = 0 // bound anew: there was nothing that could be guessed
 	n.TwoStep.Phones = slices.Clone(q.Phones)
 	for i := range n.TwoStep.Phones {
 		n.TwoStep.Phones[i].Added = n.Time

@@ -72,9 +72,9 @@ func (s *State) stepPhones() (list []StepPhone, real bool) {
 	}}, false
 }
 
-// stepsLeft says whether one more wrong code is within what is promised for a series of failures. When it isn't, codes
-// are neither sent nor heard until something else is right: the recovery key, or another credential.
-func (s *State) stepsLeft() bool { return s.Attempts.Charge+stepCost <= StepLimit }
+// stepsLeft says whether one more wrong code is within what is promised. When it isn't, codes are neither sent nor heard
+// until the recovery key is right.
+func (s *State) stepsLeft() bool { return s.TwoStep.Wrong < MaxStepGuesses }
 
 // LiveStepCode is the number of the code that would be right now, and its phone; 0: none would.
 func (s *State) LiveStepCode(at Time) (n uint32, phone string) {
@@ -184,20 +184,20 @@ func verifyTwoStep(s *State, c *Command) Decision {
 	a.subject = to
 	n.killStepCode()
 	if _, real := s.StepPhone(to); !q.Matched || !real {
+		n.TwoStep.Wrong++
 		n.fail(stepCost, n.Time)
 		a.outcome = Wrong
 		return changed(n, c, a)
 	}
 	a.outcome, a.credential = Accepted, to
 	if s.Enrolment.Mode == TwoStep {
-		n.Attempts = Attempts{}
-		n.TwoStep.Proved = n.Time
+		n.proveTwoStep()
 		return changed(n, c, a)
 	}
 	// The pending phone is verified. That ends no series of failures, as with other phones: whoever guesses may have
 	// brought it.
 	n.turnOnTwoStep()
-	n.TwoStep.Proved = n.Time
+	n.TwoStep.Proved, n.TwoStep.Wrong = n.Time, 0
 	d := changed(n, c, a)
 	d.also(opTurnOnTwoStep, "", to)
 	if d.Entry != nil {
@@ -206,6 +206,12 @@ func verifyTwoStep(s *State, c *Command) Decision {
 	}
 	d.notify(c, n.twoStepNotice(NoticeTwoStepOn))
 	return d
+}
+
+// proveTwoStep notes a right code or recovery key, which ends every series of failures. s is the new state.
+func (s *State) proveTwoStep() {
+	s.Attempts = Attempts{}
+	s.TwoStep.Proved, s.TwoStep.Wrong = s.Time, 0
 }
 
 // killStepCode ends the live code. s is the new state.
@@ -229,8 +235,7 @@ func verifyRecoveryKey(s *State, c *Command, a act) Decision {
 		return changed(n, c, a)
 	}
 	n.killStepCode()
-	n.Attempts = Attempts{}
-	n.TwoStep.Proved = n.Time
+	n.proveTwoStep()
 	a.outcome = Accepted
 	d := changed(n, c, a)
 	d.notify(c, n.twoStepNotice(NoticeRecoveryKeyUsed))

@@ -350,13 +350,30 @@ func TestTwoStepGuesses(t *testing.T) {
 	}
 	w.proves()
 
-	// A code that is live when the sum passes the limit is dead.
+	// A code that is live when there were too many is dead.
 	w.want(Done, w.enrol("phone", totp6))
 	w.now += hour
 	w.want(Done, w.sendStep(""))
 	guess := w.verifyStep(true)
-	w.state.Attempts.Charge = StepLimit - stepCost + 1
+	w.state.TwoStep.Wrong = MaxStepGuesses
 	w.want(Ended, guess)
+	w.state.TwoStep.Wrong = 0
+
+	// Whoever brings a device of their own has no more guesses for it: its codes end the delays, not the count.
+	w.proves()
+	for n := range 8 {
+		w.now += hour
+		want, guessed := Done, Wrong
+		if n >= MaxStepGuesses {
+			want, guessed = TooMany, Ended
+		}
+		w.want(want, w.sendStep(""))
+		w.want(guessed, w.verifyStep(false))
+		w.now += hour
+		w.want(Accepted, w.verify(w.current("phone")))
+	}
+	w.want(Accepted, w.recoveryKey("key"))
+	w.proves()
 
 	// Failures at other credentials count: one of them, and the code is no free guess any more.
 	w.state.Attempts = Attempts{}
@@ -519,7 +536,7 @@ func TestTwoStepTellsNothing(t *testing.T) {
 			}
 		}
 		// Not even an evaluator that lies opens anything.
-		w.state.Attempts = Attempts{}
+		w.state.Attempts, w.state.TwoStep.Wrong = Attempts{}, 0
 		w.now += hour
 		w.want(Done, w.sendStep(""))
 		w.want(Wrong, w.verifyStep(true))
@@ -554,7 +571,7 @@ func init() {
 				{ID: "t1", Number: "+14155550161", Label: "mine", Added: start, Verified: start},
 				{ID: "t2", Number: "+14155550162", Added: start, Verified: start},
 			},
-			Key: keyMAC("right"), KeyAt: start + minute, Proved: start + second, Imported: true,
+			Key: keyMAC("right"), KeyAt: start + minute, Proved: start + second, Imported: true, Wrong: 2,
 		},
 	}
 	goldenStates["state-two-step-pending"] = &State{

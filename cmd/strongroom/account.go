@@ -30,9 +30,8 @@ a flag.`,
 	c.PersistentFlags().StringVar(&o.key, "idempotency-key", "",
 		"names the request: repeated with the same key, it is done once and answered alike (default: a new one)")
 	c.AddCommand(newAccountCreate(t, o), newAccountShow(t, o), newAccountDelete(t, o), newAccountDevices(t, o),
-		newAccountEnrolDevice(t, o), newAccountAddAuthenticator(t, o), newAccountImport(t, o), newAccountRemove(t, o),
-		newAccountVerify(t, o), newAccountResynchronise(t, o), newAccountReceipt(t, o), newAccountAppPassword(t, o),
-		newAccountRecovery(t, o))
+		newAccountEnrolDevice(t, o), newAccountAddAuthenticator(t, o), newAccountImport(t, o), newAccountImportTwoStep(t, o), newAccountRemove(t, o),
+		newAccountVerify(t, o), newAccountResynchronise(t, o), newAccountReceipt(t, o), newAccountAppPassword(t, o), newAccountRecovery(t, o))
 	return c
 }
 

@@ -33,6 +33,13 @@ func TestDocumentedImports(t *testing.T) {
 			continue
 		}
 		seen[name]++
+		if name == "two-step" {
+			rows, err := readSteps(strings.NewReader(example))
+			if err != nil || len(rows) != 2 || len(rows[0].phones) != 2 || rows[1].phones[0].Number.Reveal() != "+14155550163" {
+				t.Errorf("the example of two-step verification: %+v, %v", rows, err)
+			}
+			continue
+		}
 		if name == "accounts" {
 			if _, err := bulk.ReadMapping(strings.NewReader(example)); err != nil {
 				t.Errorf("the accounts of the example: %v", err)

@@ -67,9 +67,9 @@ func (r *rig) stepCode(t *testing.T, o outside, node int, account, phone string)
 	if s := r.sendStep(t, node, account, phone); s.Outcome != wire.Sent {
 		t.Fatalf("sending: %+v", s)
 	}
-	got := o.gateway.await(t, account, func(received) bool { return len(o.gateway.of(account)) > before })
+	o.gateway.await(t, account, func(received) bool { return len(o.gateway.of(account)) > before })
 	list := o.gateway.of(account)
-	got = list[len(list)-1]
+	got := list[len(list)-1]
 	code := fourDigits.FindString(got.job.Text)
 	if code == "" || !got.job.TwoStep || got.job.SignIn != "" {
 		t.Fatalf("the job is %+v", got.job)
