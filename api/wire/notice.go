@@ -59,15 +59,16 @@ type NoticeData struct {
 
 // CodeJob is what a gateway is to send or say.
 type CodeJob struct {
-	Account string    `json:"account"`
-	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone, or is about a recovery
-	Phone   string    `json:"phone"`
-	About   string    `json:"about,omitempty"` // of phone.tell: the notice that it tells of
-	Channel string    `json:"channel"`         // "text" or "voice"
-	To      string    `json:"to"`              // E.164
-	Text    string    `json:"text,omitempty"`
-	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
-	Expires time.Time `json:"expires"`
+	Account  string    `json:"account"`
+	SignIn   string    `json:"sign_in,omitempty"`
+	Recovery string    `json:"recovery,omitempty"` // neither of the two: it verifies the phone
+	Phone    string    `json:"phone"`
+	About    string    `json:"about,omitempty"` // of phone.tell: the notice that it tells of
+	Channel  string    `json:"channel"`         // "text" or "voice"
+	To       string    `json:"to"`              // E.164
+	Text     string    `json:"text,omitempty"`
+	Digits   string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
+	Expires  time.Time `json:"expires"`
 }
 
 // WebhookRequest has notices posted to a URL.
