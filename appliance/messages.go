@@ -58,16 +58,17 @@ type placeJSON struct {
 
 // jobJSON is the gateway's: what is to be sent or said to a number.
 type jobJSON struct {
-	Account string    `json:"account"`
-	SignIn  string    `json:"sign_in,omitempty"`
-	Phone   string    `json:"phone"`
-	About   string    `json:"about,omitempty"` // the notice that it tells of
-	Channel string    `json:"channel"`         // "text" or "voice"
-	To      string    `json:"to"`              // E.164
-	Text    string    `json:"text,omitempty"`
-	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
-	Expires time.Time `json:"expires"`
-	TwoStep bool      `json:"two_step,omitempty"`
+	Account  string    `json:"account"`
+	SignIn   string    `json:"sign_in,omitempty"`
+	Recovery string    `json:"recovery,omitempty"`
+	Phone    string    `json:"phone"`
+	About    string    `json:"about,omitempty"` // the notice that it tells of
+	Channel  string    `json:"channel"`         // "text" or "voice"
+	To       string    `json:"to"`              // E.164
+	Text     string    `json:"text,omitempty"`
+	Digits   string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
+	Expires  time.Time `json:"expires"`
+	TwoStep  bool      `json:"two_step,omitempty"`
 }
 
 // Texts that tell a number that one was removed. They name neither the account nor the service: a number that was given up
@@ -100,7 +101,7 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 	}
 	if n.Kind == account.NoticeTell {
 		return marshalNotice(n, jobJSON{
-			Account: n.Account, Phone: n.Phone, About: n.About.String(), Channel: "text", To: n.Number, Text: tellMessage(n), Expires: moment(n.Expires),
+			Account: n.Account, Recovery: n.Recovery, Phone: n.Phone, About: n.About.String(), Channel: "text", To: n.Number, Text: tellMessage(n), Expires: moment(n.Expires),
 		})
 	}
 	state, err := s.state(q.tenant, q.account)
@@ -122,7 +123,9 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 	if err != nil {
 		return nil, moduleError("computing a code", err)
 	}
-	job := jobJSON{Account: n.Account, SignIn: n.SignIn, Phone: n.Phone, To: n.Number, Expires: moment(n.Expires), TwoStep: n.TwoStep}
+	job := jobJSON{
+		Account: n.Account, SignIn: n.SignIn, Recovery: n.Recovery, Phone: n.Phone, To: n.Number, Expires: moment(n.Expires), TwoStep: n.TwoStep,
+	}
 	digits := account.CodeOf(macs[0]).Reveal()
 	if n.TwoStep {
 		digits = account.StepCodeOf(macs[0]).Reveal()

@@ -182,6 +182,47 @@ func TestAFullOutbox(t *testing.T) {
 	}
 }
 
+// TestAFullOutboxStartsNoRecovery: nobody would hear of it, be it by devices or by phones. What ends one isn't held up.
+func TestAFullOutboxStartsNoRecovery(t *testing.T) {
+	for _, full := range destinations {
+		m := outboxOf(t)
+		m.Set([]byte(policyPrefix+"acme"), mustEncode(Policy{Recovery: account.RecoveryPolicy{Allow: true}}))
+		start := func(id string) account.Outcome {
+			return m.run(t, func(c *account.Command) {
+				c.StartRecovery = &account.StartRecovery{ID: id, Nonce: []byte("0123456789abcdef")}
+			}).Outcome
+		}
+		act := func(q account.RecoveryAct) account.Outcome {
+			q.Recovery = "r1"
+			return m.run(t, func(c *account.Command) { c.Time, c.RecoveryAct = testTime+20*24*60*60*1000, &q }).Outcome
+		}
+		waiting := func(n uint32) {
+			head := m.head(t)
+			head.Waiting[full] = n
+			m.Set([]byte(headKey("acme")), mustEncode(head))
+		}
+		waiting(maxPending)
+		if got := start("r0"); got != account.Full {
+			t.Errorf("%v is full: started: %v", full, got)
+		}
+		waiting(0)
+		if got := start("r1"); got != account.Done {
+			t.Fatalf("started: %v", got)
+		}
+		if got := act(account.RecoveryAct{Act: account.RecoveryEvidence, Kind: account.EmailEvidence}); got != account.Done {
+			t.Errorf("evidence: %v", got)
+		}
+		waiting(maxPending)
+		claim := account.RecoveryAct{Act: account.RecoveryClaim, Random: make([]byte, account.GrantSize)}
+		if got := act(claim); got != account.Full {
+			t.Errorf("%v is full: claimed: %v", full, got)
+		}
+		if got := act(account.RecoveryAct{Act: account.RecoveryWithdraw}); got != account.Done {
+			t.Errorf("%v is full: withdrawn: %v", full, got)
+		}
+	}
+}
+
 // TestAnUnknownNoticeCommandStopsTheNode.
 func TestAnUnknownNoticeCommandStopsTheNode(t *testing.T) {
 	for _, command := range [][]byte{
@@ -213,8 +254,25 @@ func TestNoticeGolden(t *testing.T) {
 		Kind: account.NoticeSend, ID: "0123456789abcdef01234567", Account: "ann", Time: testTime, Expires: testTime + 600_000,
 		Phone: "t1", Number: "+14155550161", N: 3, TwoStep: true,
 	}
+	told := account.Notice{
+		Kind: account.NoticeRecoveryStarted, ID: "0123456789abcdef01234567", Account: "ann", Time: testTime, Recovery: "r1",
+		Nonce: []byte("0123456789abcdef"), Ready: testTime + 600_000, Devices: []string{"phone"}, Phones: []string{"p1"},
+	}
+	tell := account.Notice{
+		Kind: account.NoticeTell, ID: "0123456789abcdef01234567", Account: "ann", Time: testTime, Expires: testTime + 900_000, Phone: "p1",
+		Number: "+14155550101", Recovery: "r1", Ready: testTime + 600_000, About: account.NoticeRecoveryGranted,
+	}
 	for name, got := range map[string][]byte{
-		"notice-two-step":  mustEncode(numbered{Number: 9, Notice: step}),
+		"notice-two-step": mustEncode(numbered{Number: 9, Notice: step}),
+		"notice-recovery": mustEncode(numbered{Number: 7, Notice: told}),
+		"notice-tell":     mustEncode(numbered{Number: 8, Notice: tell}),
+		"policy-recovery": mustEncode(Policy{
+			Recovery: account.RecoveryPolicy{
+				Allow: true, WaitDays: 14, FloorDays: 3, PauseDays: 7,
+				Shorten: account.Weights{PhoneCode: 120, Device: 121, Password: 24, Email: 48},
+			},
+			Reset: account.ResetPolicy{LocalPresence: true, ByCode: true},
+		}),
 		"notice":           mustEncode(numbered{Number: 7, Notice: notice}),
 		"notice-job":       mustEncode(numbered{Number: 8, Notice: job}),
 		"notice-head":      mustEncode(outboxHead{Next: 9, Waiting: [3]uint32{0, 2, 1}, Lost: 3}),

@@ -48,7 +48,7 @@ func (s *Site) takeJob(body []byte) error {
 	if err := json.Unmarshal(body, &n); err != nil {
 		return fmt.Errorf("reading a job: %w", err)
 	}
-	if n.Type != wire.NoticeSend {
+	if n.Type != wire.NoticeSend && n.Type != wire.NoticeTell {
 		return nil
 	}
 	h := s.homes.ofAccount(n.Data.Account)
@@ -57,7 +57,7 @@ func (s *Site) takeJob(body []byte) error {
 	}
 	h.received(n.Data)
 	h.changed(paneMessages)
-	if n.Data.Channel == "text" {
+	if n.Data.Channel == "text" && n.Type == wire.NoticeSend {
 		s.work.Go(func() { s.textArrived(h, n.Data) })
 	}
 	return nil

@@ -71,16 +71,17 @@ type NoticeData struct {
 
 // CodeJob is what a gateway is to send or say. That of message.send has no code: it tells a number that one was removed.
 type CodeJob struct {
-	Account string    `json:"account"`
-	SignIn  string    `json:"sign_in,omitempty"` // absent: it verifies the phone, or is of two-step verification or a recovery
-	Phone   string    `json:"phone"`
-	About   string    `json:"about,omitempty"` // of phone.tell: the notice that it tells of
-	Channel string    `json:"channel"`         // "text" or "voice"
-	To      string    `json:"to"`              // E.164
-	Text    string    `json:"text,omitempty"`
-	Digits  string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
-	Expires time.Time `json:"expires"`
-	TwoStep bool      `json:"two_step,omitempty"` // the code has four digits
+	Account  string    `json:"account"`
+	SignIn   string    `json:"sign_in,omitempty"` // absent: of two-step verification, a recovery, or it verifies the phone
+	Recovery string    `json:"recovery,omitempty"`
+	Phone    string    `json:"phone"`
+	About    string    `json:"about,omitempty"` // of phone.tell: the notice that it tells of
+	Channel  string    `json:"channel"`         // "text" or "voice"
+	To       string    `json:"to"`              // E.164
+	Text     string    `json:"text,omitempty"`
+	Digits   string    `json:"digits,omitempty"` // voice: spaced, to be read aloud
+	Expires  time.Time `json:"expires"`
+	TwoStep  bool      `json:"two_step,omitempty"` // the code has four digits
 }
 
 // WebhookRequest has notices posted to a URL.

@@ -114,6 +114,20 @@ func TestA2_PasswordResetFromATrustedDevice(t *testing.T) {
 	}
 	o.frontend.awaitType(t, account, wire.NoticePasswordReset)
 
+	// P47: by any right code, only where policy lets it, and once.
+	byCode := r.beginReset(t, 0, account, "")
+	shown, _ := p.seed.Code(time.Now())
+	ask := wire.ResetRequest{SignIn: byCode.ID}
+	withPolicy(t, r, map[string]any{"password_reset": map[string]any{"by_code": true}})
+	refused("before a code was typed", http.StatusForbidden, ask)
+	r.enter(t, 1, account, byCode, shown)
+	withPolicy(t, r, map[string]any{"password_reset": map[string]any{}})
+	refused("where policy doesn't let it", http.StatusForbidden, ask)
+	withPolicy(t, r, map[string]any{"password_reset": map[string]any{"by_code": true}})
+	r.do(t, 2, http.MethodPost, path, ask, &again)
+	refused("a second time", http.StatusConflict, ask)
+	r.do(t, 0, http.MethodPost, path+"/redemptions", map[string]string{"grant": again.Grant}, &used)
+
 	// Another device's no comes first.
 	s = r.beginReset(t, 1, account, p.signIn.Device)
 	r.decide(t, 2, account, s, second.decision(t, s, false))
