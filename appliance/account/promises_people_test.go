@@ -54,6 +54,11 @@ func (h *house) furnish(rt *rapid.T, n name) {
 	do(func(c *Command) {
 		c.VerifyPhone = &VerifyPhone{Phone: "p-" + device, Code: h.states[n].Channels.Made, Evaluated: true, Matched: true, MACs: 1}
 	})
+	mac := h.secret(MACSize)
+	do(func(c *Command) {
+		c.CreateAppPassword = &CreateAppPassword{Password: AppPassword{ID: "a-" + device, MAC: mac}, MACs: 1}
+	})
+	do(func(c *Command) { c.VerifyAppPassword = &VerifyAppPassword{MAC: mac, MACs: 1} })
 	if as > 2 {
 		do(func(c *Command) { c.Protect = &Protect{Own: device, Link: h.secret(LinkSize)} })
 	}
