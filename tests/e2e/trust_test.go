@@ -422,3 +422,31 @@ func TestS5_AnotherDeviceNeedsASecondFactor(t *testing.T) {
 		t.Error("it isn't trusted")
 	}
 }
+
+// TestE5_AProtectedAccountsPhonesAreGuarded: a phone of the front-end's own would bring the code that adds a device of its own.
+func TestE5_AProtectedAccountsPhonesAreGuarded(t *testing.T) {
+	r := power(t)
+	o := withOutside(t, r)
+	account := r.account(t)
+	first := r.trustPhone(t, o, account, "+14155550120")
+	_, _, p, _ := r.protect(t, 0, account, "")
+	path := "/v1/accounts/" + account + "/phones"
+	add := map[string]string{"number": "+14155550121"}
+	if status := r.status(t, 1, http.MethodPost, path, add); status != http.StatusForbidden {
+		t.Errorf("adding one: %d", status)
+	}
+	if status := r.status(t, 2, http.MethodDelete, path+"/"+first.ID, nil); status != http.StatusForbidden {
+		t.Errorf("removing one: %d", status)
+	}
+	s := r.verified(t, 0, account, p)
+	r.do(t, 0, http.MethodDelete, "/v1/accounts/"+account+"/devices/"+p.signIn.Device, nil, nil)
+	key, err := kit.NewKey()
+	check(t, err)
+	device := wire.DeviceEnrolment{DeviceRequest: wire.DeviceRequest{PublicKey: key.Public()}}
+	if status := r.status(t, 0, http.MethodPost, "/v1/accounts/"+account+"/devices", device); status != http.StatusForbidden {
+		t.Errorf("a device in the place of the one that was removed: %d", status)
+	}
+	add["sign_in"], device.SignIn = s.ID, s.ID // the person's
+	r.do(t, 1, http.MethodPost, path, add, nil)
+	r.do(t, 2, http.MethodPost, "/v1/accounts/"+account+"/devices", device, nil)
+}
