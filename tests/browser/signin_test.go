@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSignIn is the main story: the notice with its place, Allow, the code, typed, trusted; and again without a code.
-func TestSignIn(t *testing.T) {
+// TestU1_SignIn is the main story: the notice with its place, Allow, the code, typed, trusted; and again without a code.
+func TestU1_SignIn(t *testing.T) {
 	r := power(t)
 	stage, password := r.visitor(t)
 	stage.see("h1", "Strongroom")

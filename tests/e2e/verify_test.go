@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -54,6 +56,40 @@ func TestACodeOpensOnceAcrossEveryFailure(t *testing.T) {
 	}
 	r.ready(t)
 	refused("after all three came back from disk")
+}
+
+// TestS4_CodeFromTheDevicesSettings: each device has a seed of its own and shows codes by itself; oathtool says which. A clock
+// that is off by a step either way is no matter, and by how much it was off is remembered.
+func TestS4_CodeFromTheDevicesSettings(t *testing.T) {
+	r := power(t)
+	fast, slow := r.account(t), r.account(t)
+	ahead, behind := r.enrolDevice(t, 0, fast), r.enrolDevice(t, 1, slow)
+	const step = 30 * time.Second
+	now := time.Now()
+	for i, at := range []time.Time{now.Add(step), now.Add(2 * step)} { // the second is two steps ahead, and the first has said by how much
+		if got := r.verify(t, i, fast, ahead.code(t, at), ""); got.Outcome != wire.Accepted || got.Device != ahead.id {
+			t.Errorf("a code %v ahead: %+v", time.Until(at).Round(time.Second), got)
+		}
+	}
+	for what, at := range map[string]time.Time{"an older code": now, "a code of another time": now.Add(20 * step)} {
+		if got := r.verify(t, 2, fast, ahead.code(t, at), ""); got.Outcome != wire.Wrong && got.Outcome != wire.Spent {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+	if got := r.verify(t, 0, fast, behind.code(t, now), ""); got.Outcome != wire.Wrong {
+		t.Errorf("another device's code: %+v", got)
+	}
+	eventually(t, 2*step, func(context.Context) error { // once more if a step ended meanwhile
+		at := time.Now()
+		got := r.verify(t, 2, slow, behind.code(t, at.Add(-step)), "")
+		switch {
+		case got.Outcome == wire.Accepted:
+			return nil
+		case time.Now().Unix()/30 == at.Unix()/30:
+			t.Fatalf("a code of the step before: %+v", got)
+		}
+		return fmt.Errorf("%+v", got)
+	})
 }
 
 // TestGuessesAtOnceCostWhatGuessesInARowCost is the other half of the second promise.
