@@ -124,7 +124,7 @@ func TestTwoStepIsChecked(t *testing.T) {
 		{"/verifications", `{"recovery_key":"` + strings.Repeat("hunter2", 30) + `"}`, "recovery_key"},
 		{"/move", `{}`, "device"},
 	} {
-		got := s.send(t, c, "POST "+twoStepPath+bad.path, bad.body)
+		got := s.send(t, c, "POST "+twoStepPath+bad.path, bad.body, "X-Request-Id", "r1")
 		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, bad.field) {
 			t.Errorf("%s %s: %d %s, want a fault of %s", bad.path, bad.body, got.status, got.body, bad.field)
 		}

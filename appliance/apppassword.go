@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,6 @@ type AppPassword struct{ *hsm.Secret }
 const (
 	appPasswordLetters = "abcdefghijkmnpqrstuvwxyz"
 	appPasswordLength  = 16
-	appPasswordGroup   = 4
 )
 
 // ErrAppPassword: the text can't be an app password. It doesn't quote the text.
@@ -73,30 +71,12 @@ func newAppPassword(rand io.Reader) (AppPassword, error) {
 }
 
 // Grouped is the password as it is shown, this once: four groups of four letters, with hyphens.
-func (p AppPassword) Grouped() *hsm.Secret {
-	letters := p.Reveal()
-	grouped := make([]byte, 0, len(letters)+len(letters)/appPasswordGroup)
-	for i, b := range letters {
-		if i > 0 && i%appPasswordGroup == 0 {
-			grouped = append(grouped, '-')
-		}
-		grouped = append(grouped, b)
-	}
-	return hsm.NewSecret(grouped)
-}
+func (p AppPassword) Grouped() *hsm.Secret { return grouped(p.Secret) }
 
 // appPasswordDomain keeps app passwords apart from everything else that is MACed under the pepper.
 const appPasswordDomain = "strongroom/app-password/v1"
 
-// message is what the pepper MACs: domain, tenant, account and letters, each after its length in four bytes, high byte
-// first. testdata/app-password.hex fixes the bytes: kept MACs are over them.
+// message is what the pepper MACs. testdata/app-password.hex fixes the bytes: kept MACs are over them.
 func (p AppPassword) message(tenant, account string) []byte {
-	letters := p.Reveal()
-	m := make([]byte, 0, 4*4+len(appPasswordDomain)+len(tenant)+len(account)+len(letters))
-	for _, part := range []string{appPasswordDomain, tenant, account} {
-		m = binary.BigEndian.AppendUint32(m, uint32(len(part)))
-		m = append(m, part...)
-	}
-	m = binary.BigEndian.AppendUint32(m, uint32(len(letters)))
-	return append(m, letters...)
+	return peppered(appPasswordDomain, tenant, account, p.Secret)
 }

@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +22,6 @@ const (
 	recoveryCharacters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	recoveryLength     = 28
 	recoveryChecks     = 2
-	recoveryGroup      = 4
 )
 
 // ErrRecoveryKey: the text can't be a recovery key. It doesn't quote the text.
@@ -116,30 +114,12 @@ func newRecoveryKey(rand io.Reader) (RecoveryKey, error) {
 }
 
 // Grouped is the key as it is shown, this once: seven groups of four characters, with hyphens.
-func (k RecoveryKey) Grouped() *hsm.Secret {
-	characters := k.Reveal()
-	grouped := make([]byte, 0, len(characters)+len(characters)/recoveryGroup)
-	for i, b := range characters {
-		if i > 0 && i%recoveryGroup == 0 {
-			grouped = append(grouped, '-')
-		}
-		grouped = append(grouped, b)
-	}
-	return hsm.NewSecret(grouped)
-}
+func (k RecoveryKey) Grouped() *hsm.Secret { return grouped(k.Secret) }
 
 // recoveryDomain keeps recovery keys apart from everything else that is MACed under the pepper.
 const recoveryDomain = "strongroom/recovery-key/v1"
 
-// message is what the pepper MACs: domain, tenant, account and characters, each after its length in four bytes, high byte
-// first. testdata/recovery-key.hex fixes the bytes: kept MACs are over them.
+// message is what the pepper MACs. testdata/recovery-key.hex fixes the bytes: kept MACs are over them.
 func (k RecoveryKey) message(tenant, account string) []byte {
-	characters := k.Reveal()
-	m := make([]byte, 0, 4*4+len(recoveryDomain)+len(tenant)+len(account)+len(characters))
-	for _, part := range []string{recoveryDomain, tenant, account} {
-		m = binary.BigEndian.AppendUint32(m, uint32(len(part)))
-		m = append(m, part...)
-	}
-	m = binary.BigEndian.AppendUint32(m, uint32(len(characters)))
-	return append(m, characters...)
+	return peppered(recoveryDomain, tenant, account, k.Secret)
 }
