@@ -191,7 +191,8 @@ func (s *Service) proveRecovery(
 			q.Signed = &account.RecoverySigned{Device: p.Device, Time: account.Time(p.Time.UnixMilli()), Signature: p.Signature}
 		case account.PhoneCodeEvidence:
 			q.Attempt = &account.RecoveryAttempt{MACs: macs}
-			if state == nil || state.Access.Recovery.ID != id || s.settled(state, cmd) {
+			if state == nil || state.Access.Recovery.ID != id || state.Answered(cmd.Request, cmd.Time) ||
+				act == account.RecoveryEvidence && s.settled(state, cmd) {
 				return nil
 			}
 			r := &state.Access.Recovery

@@ -122,6 +122,9 @@ const (
 	RecoveryOpen Time = 14 * 24 * 60 * 60 * 1000
 	// RecoveryGap is the least time, in milliseconds, between two starts: each tells all devices and phones.
 	RecoveryGap Time = 24 * 60 * 60 * 1000
+	// RecoveryTries is how many wrong attempts to cancel a recovery a code survives. They are heard on a locked account too, or
+	// whoever locks it keeps a phone's owner from saying no; what they could guess is a no.
+	RecoveryTries = 5
 	// GrantLife is how long, in milliseconds, a grant may be redeemed: as long as it takes to think of a new password.
 	GrantLife Time = 15 * 60 * 1000
 	// GrantSize is what a grant's token is made of, and GrantTokenSize the token: as a link's.

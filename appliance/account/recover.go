@@ -25,7 +25,7 @@ type RecoverySigned struct {
 	Signature []byte `cbor:"3,keyasint"`
 }
 
-// RecoveryAttempt is one attempt with the code that was sent. It is charged like any other.
+// RecoveryAttempt is one attempt with the code that was sent. As evidence it is charged like any other.
 type RecoveryAttempt struct {
 	Code      uint32 `cbor:"1,keyasint"` // Recovery.Code that was evaluated
 	Evaluated bool   `cbor:"2,keyasint"`
@@ -125,7 +125,7 @@ func recoveryAct(p Policy, s *State, c *Command) Decision {
 	if s == nil || s.Access.Recovery.ID != q.Recovery {
 		return unchanged(s, c, a)
 	}
-	if q.Attempt != nil {
+	if q.Attempt != nil && q.Act == RecoveryEvidence {
 		if retryAt, is := s.LockedAt(c.Time); is {
 			a.outcome, a.retryAt, a.macs = Locked, retryAt, q.Attempt.MACs
 			if a.macs > 0 {
@@ -179,7 +179,11 @@ func recoveryAct(p Policy, s *State, c *Command) Decision {
 		case !q.Attempt.Evaluated || q.Attempt.Code != live || c.Time < s.Time-MaxLag:
 			return stale
 		case !q.Attempt.Matched || s.Phantom:
-			n.fail(unit[CodeDigits], n.Time)
+			if q.Act == RecoveryEvidence {
+				n.fail(unit[CodeDigits], n.Time)
+			} else {
+				n.Access.Recovery.Tries++
+			}
 			a.outcome = Wrong
 			return changed(n, c, a)
 		case q.Act == RecoveryEvidence && s.Phone(r.Phone).Verified > r.Started:
@@ -187,7 +191,7 @@ func recoveryAct(p Policy, s *State, c *Command) Decision {
 			return changed(n, c, a)
 		}
 		by = r.Phone
-		n.Access.Recovery.Code, n.Access.Recovery.CodeAt, n.Access.Recovery.Phone = 0, 0, ""
+		n.Access.Recovery.dropCode()
 		a.outcome = Accepted
 	default:
 		a.outcome = Done // a front-end says so
@@ -249,7 +253,7 @@ func sendRecoveryCode(p Policy, s *State, c *Command, a act) Decision {
 	}
 	n.Channels.Made++
 	r := &n.Access.Recovery
-	r.Phone, r.Code, r.CodeAt = phone.ID, n.Channels.Made, n.Time
+	r.Phone, r.Code, r.CodeAt, r.Tries = phone.ID, n.Channels.Made, n.Time, 0
 	a.outcome = Done
 	d := changed(n, c, a)
 	d.also(opMakeCode, CodeKey, phone.ID)
@@ -301,12 +305,14 @@ func claimRecovery(p Policy, s *State, c *Command, a act) Decision {
 func (s *State) endRecovery(how RecoveryEnd, by string) {
 	r := &s.Access.Recovery
 	r.End, r.Ended, r.By = how, s.Time, by
-	r.Phone, r.Code, r.CodeAt = "", 0, 0
+	r.dropCode()
 	if how == RecoveryEndCancelled {
 		s.Access.Next = max(s.Access.Next, s.Time+r.Terms.Pause)
 	}
 	s.revoke(GrantRecovery)
 }
+
+func (r *Recovery) dropCode() { r.Phone, r.Code, r.CodeAt, r.Tries = "", 0, 0, 0 }
 
 // ownerSeen cancels the recovery that runs, if one does, because its owner was seen signing in. d is a decision with a new
 // state.

@@ -29,6 +29,8 @@ type Recovery struct {
 	Phone  string `cbor:"10,keyasint,omitempty"`
 	Code   uint32 `cbor:"11,keyasint,omitempty"`
 	CodeAt Time   `cbor:"12,keyasint,omitempty"`
+	// Tries are wrong attempts to cancel it with that code: these alone aren't charged, and bounded by RecoveryTries.
+	Tries uint8 `cbor:"13,keyasint,omitempty"`
 }
 
 // Terms are what the tenant's policy said when a recovery started, in milliseconds.
@@ -167,7 +169,7 @@ func (s *State) LiveRecoveryCode(p Policy, now Time) uint32 {
 	}
 	r := &s.Access.Recovery
 	now = max(now, s.Time)
-	if !r.Running(now) || r.Code == 0 || now-r.CodeAt >= p.signInLife() {
+	if !r.Running(now) || r.Code == 0 || r.Tries >= RecoveryTries || now-r.CodeAt >= p.signInLife() {
 		return 0
 	}
 	if phone := s.phoneOrPhantom(r.Phone); phone == nil || phone.Verified == 0 {
@@ -211,5 +213,5 @@ func (a *Access) validate(v *validation) {
 	v.check((r.End == InvalidRecoveryEnd) == (r.Ended == 0), "recovery", "has no end, or a time and no end")
 	v.text("by", r.By, 0, MaxChannel)
 	v.text("phone", r.Phone, 0, MaxID)
-	v.check(r.Granted >= 0 && r.CodeAt >= 0, "recovery", "its times are out of bounds")
+	v.check(r.Granted >= 0 && r.CodeAt >= 0 && r.Tries <= RecoveryTries, "recovery", "its times or tries are out of bounds")
 }

@@ -12,7 +12,7 @@ func init() {
 				Evidence: []Evidence{
 					{Kind: PhoneCodeEvidence, At: start + minute, By: "p1"}, {Kind: EmailEvidence, At: start + 90*second},
 				},
-				Granted: start + 80*second, Phone: "p1", Code: 9, CodeAt: start + 70*second,
+				Granted: start + 80*second, Phone: "p1", Code: 9, CodeAt: start + 70*second, Tries: 2,
 			},
 			Grants: []Grant{{Purpose: GrantRecovery, By: "r1", Random: random, Expires: start + 15*minute}},
 			Next:   start + day,

@@ -241,6 +241,29 @@ func TestRecoveryCancelled(t *testing.T) {
 	w.want(Accepted, w.enter("s1", w.live("s1", "phone/p1")))
 	cancelled(w, "phone/p1", before)
 
+	// Somebody guesses until the account is locked: a phone's owner is heard all the same, if not for ever.
+	w = recovering(t, "phone")
+	for {
+		if r := w.apply(w.verify()); r.Outcome == Locked {
+			break
+		}
+	}
+	w.want(Done, w.recoverySend("p1"))
+	w.want(Locked, w.recoveryCode(RecoveryEvidence, true))
+	charged := w.attempts()
+	for range RecoveryTries {
+		w.want(Wrong, w.recoveryCode(RecoveryCancel, false))
+	}
+	w.want(Ended, w.recoveryCode(RecoveryCancel, true)) // that code is dead
+	if w.attempts() != charged {
+		t.Errorf("wrong codes against it are charged: %+v", w.attempts())
+	}
+	w.now += minute
+	w.want(Done, w.recoverySend("p1"))
+	before = len(w.notices)
+	w.want(Accepted, w.recoveryCode(RecoveryCancel, true))
+	cancelled(w, "p1", before)
+
 	// Ready, and granted already: the owner's no still comes in time.
 	w = recovering(t, "phone")
 	w.want(Done, w.says(EmailEvidence))
