@@ -24,7 +24,6 @@ type session struct {
 	signIn  string // that waits for its code
 	in      bool
 	proved  time.Time // when a second factor was shown; zero: the password opened it alone
-	web     bool      // in a browser, not on the Mac itself
 	expires time.Time
 }
 

@@ -19,10 +19,7 @@ func (s *Site) macPage(w http.ResponseWriter, r *http.Request, h *home) {
 	case x.in && x.account == h.person.Account:
 		s.show(w, r, http.StatusOK, view{
 			Title: "Signed in", Page: "mac-in", Pane: paneMac, Decide: "/mac/decide",
-			Data: map[string]any{
-				"Name": h.person.Name, "Account": x.account, "Web": x.web, "Requests": openRequests(mac),
-				"Trusted": x.web && !cookie(r, trustCookie).IsZero() || !x.web && mac.ID() != "", "Codes": x.web || mac.ShowsCodes(),
-			},
+			Data: map[string]any{"Name": h.person.Name, "Account": x.account, "Trusted": mac.ID() != "", "Codes": mac.ShowsCodes(), "Requests": openRequests(mac)},
 		})
 		return
 	case x.signIn != "":
@@ -64,30 +61,15 @@ func (s *Site) password(w http.ResponseWriter, r *http.Request, h *home) {
 		return
 	}
 	mac, address := h.theMac()
-	web, request := r.PostFormValue("web") != "", wire.SignInRequest{
-		Purpose: wire.PurposeDevice, Device: mac.NewDevice("computer"), Address: address,
-	}
-	var trusted bool
-	var err error
-	what := "Mac"
-	if web {
-		what, request.Purpose, request.Device = "browser", wire.PurposeBrowser, mac.NewDevice("browser")
-		trusted, err = s.trustsBrowser(w, r, account)
-	} else {
-		trusted, err = s.trusts(r.Context(), account, mac)
-	}
+	trusted, err := s.trusts(r.Context(), account, mac)
 	if err != nil {
-		h.complain(paneMac, s.explain("asking whether a "+what+" is trusted", err))
+		h.complain(paneMac, s.explain("asking whether a Mac is trusted", err))
 		back(w, r, "/mac")
 		return
 	}
 	if trusted {
-		in := session{account: account, in: true, web: web}
-		if !web { // what a browser holds can be copied
-			in.proved = time.Now()
-		}
-		s.sessions.begin(w, r, in)
-		h.say(paneMac, "No code was needed: this "+what+" is trusted.")
+		s.sessions.begin(w, r, session{account: account, in: true, proved: time.Now()})
+		h.say(paneMac, "No code was needed: this Mac is trusted.")
 		back(w, r, "/mac")
 		return
 	}
@@ -98,18 +80,20 @@ func (s *Site) password(w http.ResponseWriter, r *http.Request, h *home) {
 		return
 	}
 	if alone {
-		s.sessions.begin(w, r, session{account: account, in: true, web: web})
+		s.sessions.begin(w, r, session{account: account, in: true})
 		h.say(paneMac, "No code was asked for: two-factor authentication is off.")
 		back(w, r, "/mac")
 		return
 	}
-	in, err := s.api.BeginSignIn(withKey(r), account, request)
+	in, err := s.api.BeginSignIn(withKey(r), account, wire.SignInRequest{
+		Purpose: wire.PurposeDevice, Device: mac.NewDevice("computer"), Address: address,
+	})
 	if err != nil {
 		h.complain(paneMac, s.explain("beginning a sign-in", err))
 		back(w, r, "/mac")
 		return
 	}
-	s.sessions.begin(w, r, session{account: account, signIn: in.ID, web: web})
+	s.sessions.begin(w, r, session{account: account, signIn: in.ID})
 	back(w, r, "/mac")
 }
 
@@ -150,12 +134,7 @@ func (s *Site) code(w http.ResponseWriter, r *http.Request, h *home) {
 			}
 			s.keep(h)
 		}
-		if x.web && r.PostFormValue("trust-browser") != "" {
-			if err := s.trustBrowser(w, r, x.account, x.signIn); err != nil {
-				h.complain(paneMac, s.explain("trusting a browser", err))
-			}
-		}
-		s.sessions.begin(w, r, session{account: x.account, in: true, web: x.web, proved: time.Now()})
+		s.sessions.begin(w, r, session{account: x.account, in: true, proved: time.Now()})
 	case wire.Locked:
 		h.complain(paneMac, "There were too many wrong codes. "+until(entered.RetryAt))
 	case wire.Ended: // the page says how
@@ -225,20 +204,12 @@ func (s *Site) cancel(w http.ResponseWriter, r *http.Request, h *home) {
 	back(w, r, "/mac")
 }
 
-// signOut ends the session; with "forget" the Mac's or the browser's trust too, which is what signing out completely means.
+// signOut ends the session; with "forget" the Mac's trust too, which is what signing out completely means.
 func (s *Site) signOut(w http.ResponseWriter, r *http.Request, h *home) {
 	defer back(w, r, "/mac")
 	x := s.sessions.get(r)
 	mac, _ := h.theMac()
-	if x.web {
-		if x.in && r.PostFormValue("forget") != "" {
-			if err := s.api.SignOutBrowser(withKey(r), x.account, cookie(r, browserCookie)); err != nil && !isNotFound(err) {
-				h.complain(paneMac, s.explain("signing out of a browser", err))
-				return
-			}
-			setCookie(w, r, trustCookie, "", -1)
-		}
-	} else if id := mac.ID(); x.in && r.PostFormValue("forget") != "" && id != "" {
+	if id := mac.ID(); x.in && r.PostFormValue("forget") != "" && id != "" {
 		if err := s.api.SignOutDevice(withKey(r), x.account, id); err != nil && !isNotFound(err) {
 			h.complain(paneMac, s.explain("signing out of a Mac", err))
 			return
