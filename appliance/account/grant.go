@@ -250,10 +250,11 @@ func redeemGrant(p Policy, s *State, c *Command) Decision {
 	default:
 		a.outcome, a.credential = Done, g.By
 		n.revoke(GrantReset)
-		revoked := n.revokeAppPasswords()
+		detail := append([]string{"app-passwords"}, n.revokeAppPasswords()...)
+		detail = append(append(detail, "browsers"), n.without(everyBrowser)...)
 		d := changed(n, c, a)
-		if len(revoked) > 0 && d.Entry != nil {
-			d.Entry.Detail = "app passwords revoked: " + strings.Join(revoked, " ")
+		if d.Entry != nil {
+			d.Entry.Detail = strings.Join(detail, " ")
 		}
 		d.notify(c, Notice{Kind: NoticePasswordReset, Credential: g.By, Devices: s.deciders(&SignIn{})})
 		return d
@@ -261,8 +262,8 @@ func redeemGrant(p Policy, s *State, c *Command) Decision {
 	return changed(n, c, a)
 }
 
-// bindAnew ends a recovery well. What there was of credentials and app passwords goes in the step in which the new device
-// comes: it was lost, and may be in a stranger's hand. Phones stay, since one has to remain; the new device can remove them.
+// bindAnew ends a recovery well. What there was of credentials, trusted browsers and app passwords goes in the step in which
+// the new device comes: it was lost, and may be in a stranger's hand. Phones stay, since one has to remain; the new device can remove them.
 func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	q := c.RedeemGrant
 	if q.Device == nil {
@@ -277,6 +278,7 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	}
 	n.Attempts = Attempts{} // NIST SP 800-63B, Section 5.2.2: bound anew
 	n.revokeAppPasswords()
+	n.without(everyBrowser)
 	n.revoke(GrantReset)
 	n.revoke(GrantRecovery)
 	r := &n.Access.Recovery

@@ -391,16 +391,18 @@ func TestRecoveryBindsAnew(t *testing.T) {
 	w.want(Accepted, w.verify(w.current("new")))
 
 	// Protected accounts stay protected: a phone remains.
-	w = holder(t, "phone")
+	w = surfer(t)
 	w.policy.Recovery = recoverable
 	w.phone("p1", "+14155550101")
 	w.want(Done, w.protect("phone"))
+	token := w.number("b1")
 	w.want(Done, w.recover("r1"))
 	w.want(Done, w.says(EmailEvidence))
 	w.now = w.state.Access.Recovery.ReadyAt()
 	w.want(Done, w.claim())
 	w.want(Done, w.rebind("new", true))
 	w.mode(TwoFactor, TwoFactorLevel)
+	w.want(Wrong, w.checkBrowser("b1", "mac", token))
 }
 
 // TestRecoveryTellsAllDevices, also those that are given no codes.

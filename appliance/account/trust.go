@@ -139,7 +139,7 @@ func changePassword(s *State, c *Command) Decision {
 		}
 	}
 	if q.Security {
-		detail = append(append(detail, "browsers"), n.without(func(*Browser) bool { return true })...)
+		detail = append(append(detail, "browsers"), n.without(everyBrowser)...)
 		detail = append(detail, "devices")
 		for i := range s.Credentials {
 			if k := &s.Credentials[i]; k.Kind == Device && k.ID != q.Device {

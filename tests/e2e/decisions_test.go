@@ -57,7 +57,7 @@ func TestS3_NotMe(t *testing.T) {
 	r := power(t)
 	o := withOutside(t, r)
 	account, p := r.person(t)
-	second := r.phone(t, account)
+	second := r.another(t, account)
 	deny := func(by phone, s wire.SignIn, reason string) wire.DecisionRequest {
 		d, err := by.key.Deny(by.about(s), reason, time.Now())
 		check(t, err)

@@ -159,9 +159,12 @@ func withOutside(t *testing.T, r *rig) outside {
 			to.secret, sharedOutside.err = base64.StdEncoding.DecodeString(strings.TrimPrefix(set.Secret, "whsec_"))
 			to.mu.Unlock()
 		}
-		policy := map[string]any{
-			"allow_import": true, "allow_reveal": true, "tell_spent": true, "code_domain": "example.com", "send_cooldown_seconds": 1,
+		var policy map[string]any
+		if err := r.as(operator, 0, http.MethodGet, "/v1/tenants/"+tenant+"/policy", nil, &policy); err != nil {
+			sharedOutside.err = err
+			return
 		}
+		policy["code_domain"], policy["send_cooldown_seconds"] = "example.com", 1
 		if err := r.as(operator, 0, http.MethodPut, "/v1/tenants/"+tenant+"/policy", policy, nil); err != nil {
 			sharedOutside.err = err
 		}

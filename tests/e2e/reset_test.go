@@ -42,7 +42,7 @@ func TestA2_PasswordResetFromATrustedDevice(t *testing.T) {
 	withPolicy(t, r, recoveryPolicy)
 	account, p := r.person(t)
 	other, stranger := r.person(t)
-	second := r.phone(t, account)
+	second := r.another(t, account)
 	path := "/v1/accounts/" + account + "/password-resets"
 	s := r.beginReset(t, 0, account, p.signIn.Device)
 	if told := o.frontend.await(t, account, func(g received) bool { return g.data.SignIn == s.ID }); told.data.Purpose != wire.PurposePasswordReset ||
