@@ -123,7 +123,7 @@ func (s *State) revokeAppPasswords() (ids []string) {
 
 // verifyAppPassword decides one attempt with an app password. It neither ends a series of failed codes, or a mail program
 // that asks every five minutes would give whoever guesses codes a fresh budget each time, nor counts among MaxFailures: see
-// DESIGN.md.
+// ENROLMENT.md.
 func verifyAppPassword(p Policy, s *State, c *Command) Decision {
 	v := c.VerifyAppPassword
 	if s == nil {

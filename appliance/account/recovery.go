@@ -6,7 +6,7 @@ import (
 )
 
 // Access is how an account is got back by somebody who can't sign in: a recovery, and grants that a front-end has yet to
-// redeem. See DESIGN.md.
+// redeem. See ENROLMENT.md.
 type Access struct {
 	Recovery Recovery `cbor:"1,keyasint,omitzero"`  // the newest; the zero Recovery: there was none
 	Grants   []Grant  `cbor:"2,keyasint,omitempty"` // at most one of a purpose
@@ -92,7 +92,7 @@ const (
 // RecoveryState is where a recovery stands at a moment.
 type RecoveryState uint8
 
-// States, as DESIGN.md draws them.
+// States, as ENROLMENT.md draws them.
 const (
 	NoRecovery RecoveryState = iota
 	RecoveryWaiting

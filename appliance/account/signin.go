@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// SignIn is one attempt of somebody to get in, from the first request to its end. See DESIGN.md for its states.
+// SignIn is one attempt of somebody to get in, from the first request to its end. See SIGNINS.md for its states.
 type SignIn struct {
 	ID      string  `cbor:"1,keyasint"`
 	Nonce   []byte  `cbor:"2,keyasint"` // what devices sign their decisions over
@@ -73,7 +73,7 @@ const (
 // SignInState is where a sign-in stands at a moment.
 type SignInState uint8
 
-// States, as DESIGN.md draws them.
+// States, as SIGNINS.md draws them.
 const (
 	InvalidSignIn SignInState = iota
 	SignInBegun

@@ -5,7 +5,7 @@ import "slices"
 // TwoStepState is two-step verification, the older scheme: codes of four digits that are sent to phones, and a recovery
 // key. It shares nothing with protection by two factors but the account's lock and budget: its phones, codes and limits
 // are its own. Its codes are counted for accounts that don't have it too, and for names that are none, so that nobody
-// finds out by asking for one: see DESIGN.md.
+// finds out by asking for one: see ENROLMENT.md.
 type TwoStepState struct {
 	Since  Time        `cbor:"1,keyasint,omitempty"` // when it was turned on; 0: it is off
 	Phones []StepPhone `cbor:"2,keyasint,omitempty"` // at most MaxStepPhones; while it is off, one that is pending

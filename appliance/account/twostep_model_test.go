@@ -9,7 +9,7 @@ import (
 
 // TestTwoStepModel drives an account with random acts of its owner, of somebody who guesses at everything, of front-ends
 // that turn things on and off, and of nodes that evaluate late, twice or never. It keeps its own sums of what was guessed,
-// by the chance that a guess really has, and its own memory of codes and proofs; after every act it checks what DESIGN.md
+// by the chance that a guess really has, and its own memory of codes and proofs; after every act it checks what ENROLMENT.md
 // promises:
 //
 //   - what is free of delay between two successes has, together with all other credentials, a chance of at most Budget;
@@ -80,7 +80,7 @@ func TestTwoStepModel(t *testing.T) {
 				rt.Fatalf("%d codes of four digits were guessed", steps)
 			}
 			if len(after.Credentials) == 0 && len(before.Credentials) > 0 || len(before.Credentials) == 0 && len(after.Credentials) > 0 {
-				free = 0 // bound anew: see DESIGN.md
+				free = 0 // bound anew: see ENROLMENT.md
 			}
 			if c.SendTwoStep != nil && r.Outcome == Done {
 				sent = append(sent, committed)
