@@ -106,7 +106,7 @@ var inlineScript = regexp.MustCompile(`<script nonce="([^"]+)">`)
 func TestHeadersOfPages(t *testing.T) {
 	s, _ := newSite(t)
 	seen := map[string]bool{}
-	for _, path := range []string{"/", "/mac", "/legacy", "/phone", "/phone/protection", "/messages", "/messages/undo?token=x"} {
+	for _, path := range []string{"/", "/mac", "/legacy", "/phone", "/phone/protection", "/messages", "/messages/undo?token=x", "/messages/recovery?token=x", "/browser", "/mac/forgot", "/mac/recovery"} {
 		got := ask(s, http.MethodGet, path, ours, nil)
 		var b strings.Builder
 		if err := got.Write(&b); err != nil {

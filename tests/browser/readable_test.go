@@ -56,7 +56,7 @@ func TestReadable(t *testing.T) {
 	phone, mac := stage.at("phone"), stage.another("mac")
 	pages := func() {
 		t.Helper()
-		for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy"} {
+		for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy", "browser", "mac/forgot", "phone/password"} {
 			mac.open(path)
 			mac.readable("/" + path)
 		}
