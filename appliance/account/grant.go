@@ -251,10 +251,12 @@ func redeemGrant(p Policy, s *State, c *Command) Decision {
 		a.outcome, a.credential = Done, g.By
 		n.revoke(GrantReset)
 		revoked := n.revokeAppPasswords()
+		cancelled := n.cancelSignIns(s)
 		d := changed(n, c, a)
 		if len(revoked) > 0 && d.Entry != nil {
 			d.Entry.Detail = "app passwords revoked: " + strings.Join(revoked, " ")
 		}
+		d.notify(c, cancelled...)
 		d.notify(c, Notice{Kind: NoticePasswordReset, Credential: g.By, Devices: s.deciders(&SignIn{})})
 		return d
 	}
@@ -277,6 +279,9 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	}
 	n.Attempts = Attempts{} // NIST SP 800-63B, Section 5.2.2: bound anew
 	n.revokeAppPasswords()
+	browsers := n.without(func(*Browser) bool { return true }) // their tokens may be in a stranger's hand as well
+	cancelled := n.cancelSignIns(s)
+	n.forgetVerified("")
 	n.revoke(GrantReset)
 	n.revoke(GrantRecovery)
 	r := &n.Access.Recovery
@@ -297,9 +302,13 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	d := changed(n, c, a)
 	if d.Entry != nil {
 		d.Entry.Detail = "credentials removed: " + strings.Join(dropped, " ")
+		if len(browsers) > 0 {
+			d.Entry.Detail += ", browsers: " + strings.Join(browsers, " ")
+		}
 	}
 	d.Also = append(d.Also, enrolled.Entries()...)
 	d.Notices = append(d.Notices, enrolled.Notices...)
+	d.notify(c, cancelled...)
 	d.tellOfRecovery(c, s, NoticeRecoveryCompleted, told)
 	return d
 }

@@ -47,6 +47,7 @@ func TestPasswordReset(t *testing.T) {
 	if len(w.state.AppPasswords.List) != 0 || !w.logged(opRedeemReset, "mail") {
 		t.Error("app passwords outlive the password")
 	}
+	w.is("s0", SignInCancelled) // it was begun with the old one
 	if told := w.last(); told.Kind != NoticePasswordReset || len(told.Devices) != 2 {
 		t.Errorf("the devices are told %+v", told)
 	}
