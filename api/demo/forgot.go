@@ -47,8 +47,8 @@ func (s *Site) resetPassword(w http.ResponseWriter, r *http.Request, h *home) {
 	if err == nil {
 		_, err = s.api.RedeemReset(r.Context(), h.person.Account, g.Grant)
 	}
-	if err == nil { // sign-ins that were begun with the former one end, and trust with them if somebody else knew it
-		err = s.api.ChangePassword(r.Context(), h.person.Account, wire.PasswordChange{Device: d.ID(), Security: r.PostFormValue("known") != ""})
+	if err == nil && r.PostFormValue("known") != "" {
+		err = s.api.ChangePassword(r.Context(), h.person.Account, wire.PasswordChange{Device: d.ID(), Security: true})
 	}
 	if err != nil {
 		h.complain(panePhone, s.explain("setting a new password", err))

@@ -51,7 +51,13 @@ const (
 )
 
 func ask(s *Site, method, path, browser string, form url.Values, change ...func(*http.Request)) *http.Response {
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond) // no node answers
+	return askWithin(50*time.Millisecond, s, method, path, browser, form, change...) // no node answers
+}
+
+func askWithin(
+	timeout time.Duration, s *Site, method, path, browser string, form url.Values, change ...func(*http.Request),
+) *http.Response {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(form.Encode()))
 	if browser != "" {
