@@ -306,7 +306,7 @@ func (a *API) redeemReset(ctx context.Context, in *struct {
 var explanations = map[account.RecoveryState]string{
 	account.RecoveryWaiting:   "The recovery waits until the date in ready. More evidence may bring that nearer; nobody else can, and no one who works here. Any of the account's devices or phones, or a sign-in, cancels it.",
 	account.RecoveryReady:     "The wait is over: until the date in expires the person can complete the recovery with a new device. Any of the account's devices or phones, or a sign-in, still cancels it.",
-	account.RecoveryCompleted: "The account was recovered and is bound to a new device. What it had of devices and app passwords no longer counts.",
+	account.RecoveryCompleted: "The account was recovered and is bound to a new device. What it had of devices, browsers and app passwords no longer counts.",
 	account.RecoveryCancelled: "The account's owner cancelled the recovery. Another can be started after some days only, and nobody can change that.",
 	account.RecoveryWithdrawn: "The recovery was withdrawn. Another can be started.",
 	account.RecoveryExpired:   "Nobody completed the recovery in time. Another can be started, and waits anew.",

@@ -20,7 +20,9 @@ type panel struct {
 type action func(ctx context.Context, s *Site, h *home, form func(string) string) (said saying, err error)
 
 // panels in their order on the page.
-var panels = []panel{protectionPanel, devicesPanel, phonesPanel, authenticatorsPanel, appPasswordsPanel, noticesPanel}
+var panels = []panel{
+	protectionPanel, devicesPanel, browsersPanel, phonesPanel, authenticatorsPanel, appPasswordsPanel, passwordPanel, noticesPanel,
+}
 
 // shownPanel is a panel with what it shows, or why it can't.
 type shownPanel struct {
@@ -85,7 +87,7 @@ func (s *Site) accountPage(w http.ResponseWriter, r *http.Request, h *home) {
 	}
 	s.show(w, r, http.StatusOK, view{
 		Title: "Your account", Page: "account", Pane: paneAccount,
-		Data: map[string]any{"Person": h.person, "Panels": list},
+		Data: map[string]any{"Person": h.who(), "Panels": list},
 	})
 }
 

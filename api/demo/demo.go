@@ -76,7 +76,8 @@ type Site struct {
 	tenant            string
 	log               *slog.Logger
 	homes             *homes
-	sessions          sessions
+	sessions          sessions // on Macs
+	visits            sessions // in browsers
 	csrfKey           [32]byte
 	frontend, gateway hook
 	handler           http.Handler
@@ -91,7 +92,7 @@ func Open(c Config) (*Site, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("opening the demo's site: %w", err)
 	}
-	s := &Site{api: c.Client, tenant: c.Tenant, log: c.Log}
+	s := &Site{api: c.Client, tenant: c.Tenant, log: c.Log, visits: sessions{cookie: visitCookie}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

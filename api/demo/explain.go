@@ -13,6 +13,7 @@ var inWords = map[string]string{
 	"not-found":    "That is no longer there.",
 	"exists":       "That is there already.",
 	"ended":        "That sign-in is over.",
+	"grant":        "That took too long. Please begin again.",
 	"limit":        "There are as many as there may be.",
 	"notices-full": "That can't be done right now. Please try again in a moment.",
 	"last-phone":   "One verified phone number must remain. Add another one first.",
@@ -39,6 +40,8 @@ func (s *Site) explain(doing string, err error) string {
 		return "There are as many people in this demo as there may be."
 	case errors.Is(err, app.ErrUnknownSignIn):
 		return "This device knows no such sign-in."
+	case errors.Is(err, app.ErrNoRecovery):
+		return "That recovery is over."
 	case errors.Is(err, app.ErrNotTrusted):
 		return "This device is not trusted."
 	case errors.As(err, &p):

@@ -14,6 +14,7 @@ type pane string
 
 const (
 	paneMac      pane = "mac"
+	paneBrowser  pane = "browser"
 	panePhone    pane = "phone"
 	paneMessages pane = "messages"
 	paneAccount  pane = "account"
@@ -22,7 +23,7 @@ const (
 // home is one visitor's person and what is around them.
 type home struct {
 	id     string // of the visitor's cookie, hashed
-	person person
+	person person // its password is guarded by mu
 	number string // of the SIM in the phone, E.164
 
 	mu       sync.Mutex // guards what follows

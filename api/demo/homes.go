@@ -119,7 +119,7 @@ func (a *homes) save(h *home) error {
 	defer a.mu.Unlock()
 	phone, mac := h.devices()[0], h.devices()[1]
 	_, at := h.theMac()
-	r := homeRecord{Person: h.person, Number: h.number, MacAt: at, Mails: h.letters()}
+	r := homeRecord{Person: h.who(), Number: h.number, MacAt: at, Mails: h.letters()}
 	var err error
 	if r.Phone, err = phone.Record(); err != nil {
 		return err

@@ -29,7 +29,7 @@ func (s *Site) takeNotice(body []byte) error {
 	}
 	h.noted(n, data)
 	mailed := h.mailed(n, data)
-	if mailed || n.Type == wire.NoticeDeviceRemoved || n.Type == wire.NoticeDeviceLost {
+	if mailed || n.Type == wire.NoticeDeviceRemoved || n.Type == wire.NoticeDeviceLost || data.Recovery != "" {
 		s.keep(h)
 	}
 	if mailed {
@@ -48,7 +48,7 @@ func (s *Site) takeJob(body []byte) error {
 	if err := json.Unmarshal(body, &n); err != nil {
 		return fmt.Errorf("reading a job: %w", err)
 	}
-	if n.Type != wire.NoticeSend && n.Type != wire.NoticeTell {
+	if n.Type != wire.NoticeSend && n.Type != wire.NoticeTell && n.Type != wire.NoticeMessage {
 		return nil
 	}
 	h := s.homes.ofAccount(n.Data.Account)
@@ -57,7 +57,7 @@ func (s *Site) takeJob(body []byte) error {
 	}
 	h.received(n.Data)
 	h.changed(paneMessages)
-	if n.Data.Channel == "text" && n.Type == wire.NoticeSend {
+	if n.Type == wire.NoticeSend && n.Data.Channel == "text" {
 		s.work.Go(func() { s.textArrived(h, n.Data) })
 	}
 	return nil

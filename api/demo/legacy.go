@@ -11,7 +11,7 @@ import (
 // Older software has one field for a password: an app password goes there, or the code is typed after the password.
 
 func (s *Site) legacyPage(w http.ResponseWriter, r *http.Request, h *home) {
-	s.show(w, r, http.StatusOK, view{Title: "Mail", Page: "legacy", Pane: paneMac, Data: h.person})
+	s.show(w, r, http.StatusOK, view{Title: "Mail", Page: "legacy", Pane: paneMac, Data: h.who()})
 }
 
 func (s *Site) legacy(w http.ResponseWriter, r *http.Request, h *home) {

@@ -75,7 +75,7 @@ func (h *home) awaitText(phone string, done <-chan struct{}) (wire.CodeJob, bool
 	defer end()
 	for {
 		for _, m := range h.inbox() {
-			if m.job.Phone == phone && m.job.SignIn == "" && m.job.Recovery == "" && m.job.Text != "" {
+			if m.job.Phone == phone && m.job.SignIn == "" && m.job.Recovery == "" && textCode.MatchString(m.job.Text) {
 				return m.job, true
 			}
 		}

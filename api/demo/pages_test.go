@@ -140,3 +140,38 @@ func TestNewsAndMessagesAreBounded(t *testing.T) {
 		t.Errorf("the newest is %d", newest.id)
 	}
 }
+
+// TestNoticesHaveWords: none of those that a front-end is told is shown by its name.
+func TestNoticesHaveWords(t *testing.T) {
+	for _, kind := range []string{
+		wire.NoticeBegun, wire.NoticeAllowed, wire.NoticeDenied, wire.NoticeVerified, wire.NoticeCancelled, wire.NoticeDeviceAdded,
+		wire.NoticeDeviceRemoved, wire.NoticePhoneAdded, wire.NoticePhoneRemoved, wire.NoticeProtectionOn, wire.NoticeProtectionOff,
+		wire.NoticeDeviceLost, wire.NoticeNotMe, wire.NoticeBrowserTrusted, wire.NoticeBrowserReused, wire.NoticePasswordChanged,
+		wire.NoticeTwoStepOn, wire.NoticeTwoStepOff, wire.NoticeRecoveryKeyMade, wire.NoticeRecoveryKeyUsed, wire.NoticeRecoveryStarted,
+		wire.NoticeRecoveryShortened, wire.NoticeRecoveryGranted, wire.NoticeRecoveryCompleted, wire.NoticeRecoveryCancelled,
+		wire.NoticePasswordReset,
+	} {
+		if noticeWords[kind] == "" {
+			t.Errorf("%s has none", kind)
+		}
+	}
+}
+
+// TestTextsWithoutACodeArrive: what the gateway is to tell people is in the inbox, and is no code of a phone that waits.
+func TestTextsWithoutACodeArrive(t *testing.T) {
+	s, h := newSite(t)
+	for _, kind := range []string{wire.NoticeTell, wire.NoticeMessage, "another.kind"} {
+		job := wire.CodeJob{Account: h.person.Account, Phone: "p1", Channel: "text", Text: "Somebody recovers your account."}
+		if err := s.takeJob([]byte(answered(t, map[string]any{"type": kind, "data": job}))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list := h.inbox(); len(list) != 2 {
+		t.Errorf("the inbox has %+v", list)
+	}
+	done := make(chan struct{})
+	close(done)
+	if job, found := h.awaitText("p1", done); found {
+		t.Errorf("a code is awaited, and %q comes", job.Text)
+	}
+}

@@ -26,6 +26,18 @@ var noticeWords = map[string]string{
 	wire.NoticeBrowserTrusted:  "A browser became trusted",
 	wire.NoticeBrowserReused:   "A copy of a browser's token was used: it is not trusted any more",
 	wire.NoticePasswordChanged: "The password was changed",
+	wire.NoticePasswordReset:   "A new password was set on a trusted device",
+
+	wire.NoticeTwoStepOn:       "Two-step verification was turned on",
+	wire.NoticeTwoStepOff:      "Two-step verification was turned off",
+	wire.NoticeRecoveryKeyMade: "A recovery key was made",
+	wire.NoticeRecoveryKeyUsed: "The recovery key was used",
+
+	wire.NoticeRecoveryStarted:   "Somebody began to recover the account, without a device or a phone",
+	wire.NoticeRecoveryShortened: "Something spoke for whoever recovers the account: it takes less time",
+	wire.NoticeRecoveryGranted:   "The wait of the account’s recovery is over, and it is being completed",
+	wire.NoticeRecoveryCompleted: "The account was recovered: its former devices are not trusted any more",
+	wire.NoticeRecoveryCancelled: "The account’s recovery was stopped",
 }
 
 // appWords is what they read when it is of an authenticator app, which has neither name nor model.
@@ -50,6 +62,8 @@ var noticesPanel = panel{
 			switch d := n.data; {
 			case d.Name == "" && (d.Device == nil || d.Device.Model == "") && appWords[n.kind] != "":
 				x.Words = appWords[n.kind]
+			case n.kind != wire.NoticeRecoveryCancelled && n.kind != wire.NoticeRecoveryCompleted && !d.Ready.IsZero():
+				x.Detail = "It can be completed from " + d.Ready.Local().Format(dayLayout) + " on"
 			case d.Masked != "":
 				x.Detail = d.Masked
 			case d.Device != nil && d.Place != nil && d.Place.Label != "":

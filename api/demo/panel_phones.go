@@ -78,11 +78,7 @@ func (s *Site) sendTo(ctx context.Context, h *home, phone, channel string) (sayi
 	if err != nil {
 		return saying{}, err
 	}
-	words, bad := sending(sent, channel)
-	if bad {
-		return complains(words), nil
-	}
-	return says(words), nil
+	return saysOf(sent, channel), nil
 }
 
 // enterPhoneCode is one attempt with that code.

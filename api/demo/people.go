@@ -8,10 +8,15 @@ import (
 	"strings"
 )
 
-// person is somebody who has an account. The password is this service's business: Strongroom never sees it.
+// person is somebody who has an account.
 type person struct {
-	Account  string `json:"account"`
-	Name     string `json:"name"`
+	Account string `json:"account"`
+	Name    string `json:"name"`
+	password
+}
+
+// password is this service's business: Strongroom never sees it. That of a person is guarded by their home's mu.
+type password struct {
 	Password string `json:"password"` // in clear for the visitor to read, which only a demo may do
 	Rounds   int    `json:"rounds"`
 	Salt     []byte `json:"salt"`
@@ -38,28 +43,62 @@ func newPerson(rounds int) person {
 	var b [5]byte
 	_, _ = rand.Read(b[:])
 	pick := func(i int) string { return words[int(b[i])%len(words)] }
-	p := person{
+	return person{
 		Name:     "Ada Winter",
 		Account:  "ada." + strings.ToLower(rand.Text()[:6]) + "@example.com",
-		Password: pick(0) + "-" + pick(1) + "-" + pick(2),
-		Rounds:   rounds,
-		Salt:     make([]byte, 16),
+		password: newPassword(pick(0)+"-"+pick(1)+"-"+pick(2), rounds),
 	}
+}
+
+func newPassword(text string, rounds int) password {
+	p := password{Password: text, Rounds: rounds, Salt: make([]byte, 16)}
 	_, _ = rand.Read(p.Salt)
-	p.Hash = hashPassword(p.Password, p.Salt, rounds)
+	p.Hash = hashPassword(text, p.Salt, rounds)
 	return p
 }
 
 // checkPassword costs as much for a name that is nobody's, so that the time doesn't tell.
-func (a *homes) checkPassword(account, password string) (h *home, ok bool) {
+func (a *homes) checkPassword(account, typed string) (h *home, ok bool) {
 	h = a.ofAccount(account)
-	p := person{Rounds: a.rounds, Salt: make([]byte, 16), Hash: make([]byte, sha256.Size)}
+	p := password{Rounds: a.rounds, Salt: make([]byte, 16), Hash: make([]byte, sha256.Size)}
 	if h != nil {
-		p = h.person
+		p = h.who().password
 	}
-	if len(password) > 1024 {
-		password = ""
+	if len(typed) > maxPassword {
+		typed = ""
 	}
-	right := subtle.ConstantTimeCompare(hashPassword(password, p.Salt, p.Rounds), p.Hash) == 1
+	right := subtle.ConstantTimeCompare(hashPassword(typed, p.Salt, p.Rounds), p.Hash) == 1
 	return h, right && h != nil
+}
+
+// Bounds of a password, in bytes.
+const (
+	minPassword = 8
+	maxPassword = 1024
+)
+
+// unfit says in words why a new password won't do; empty: it will.
+func unfit(text string) string {
+	switch {
+	case len(text) < minPassword:
+		return "A password needs at least eight characters."
+	case len(text) > maxPassword:
+		return "That password is too long."
+	}
+	return ""
+}
+
+// setPassword gives a person another password.
+func (a *homes) setPassword(h *home, text string) {
+	p := newPassword(text, a.rounds)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.person.password = p
+}
+
+// who is the person as they are now.
+func (h *home) who() person {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.person
 }

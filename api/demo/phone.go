@@ -17,7 +17,7 @@ func (s *Site) phonePage(w http.ResponseWriter, r *http.Request, h *home) {
 	}
 	s.show(w, r, http.StatusOK, view{
 		Title: "Phone", Page: "phone", Pane: panePhone, Decide: "/phone/decide", Refresh: 5,
-		Data: map[string]any{"Requests": openRequests(d), "Past": pastRequests(d), "Now": time.Now(), "Tab": "requests"},
+		Data: map[string]any{"Requests": openRequests(d), "Recovery": recoveries(d), "Past": pastRequests(d), "Now": time.Now(), "Tab": "requests"},
 	})
 }
 

@@ -17,3 +17,8 @@ func (r relay) Decide(ctx context.Context, account, signIn string, q wire.Decisi
 func (r relay) FetchCode(ctx context.Context, account, signIn, device string, q wire.FetchCodeRequest) (wire.SealedCode, error) {
 	return r.api.FetchCode(ctx, account, signIn, device, q)
 }
+
+func (r relay) CancelRecovery(ctx context.Context, account, recovery string, q wire.CancellationRequest) error {
+	_, err := r.api.CancelRecovery(ctx, account, recovery, q)
+	return err
+}

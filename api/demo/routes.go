@@ -26,7 +26,11 @@ func (s *Site) routes() http.Handler {
 	for pattern, f := range map[string]at{
 		"GET /events": s.events,
 
-		"GET /mac":    s.macPage,
+		"GET /mac":          s.macPage,
+		"GET /mac/forgot":   s.forgotPage,
+		"GET /mac/recovery": s.recoveryPage,
+		"GET /browser":      s.browserPage,
+
 		"GET /legacy": s.legacyPage,
 
 		"GET /account": s.accountPage,
@@ -36,9 +40,11 @@ func (s *Site) routes() http.Handler {
 		"GET /phone/setup":    s.setupPage,
 
 		"GET /phone/protection": s.protectionPage,
+		"GET /phone/password":   s.phonePasswordPage,
 
-		"GET /messages":      s.messagesPage,
-		"GET /messages/undo": s.undoPage,
+		"GET /messages":          s.messagesPage,
+		"GET /messages/undo":     s.undoPage,
+		"GET /messages/recovery": s.speakPage,
 	} {
 		pages.HandleFunc(pattern, s.athome(f))
 	}
@@ -47,27 +53,45 @@ func (s *Site) routes() http.Handler {
 		"POST /stage/phone": s.newPhone,
 		"POST /stage/move":  s.moveMac,
 
-		"POST /mac/password": s.password,
-		"POST /mac/code":     s.code,
-		"POST /mac/send":     s.send,
-		"POST /mac/cancel":   s.cancel,
+		"POST /mac/password": s.password(s.macDesk()),
+		"POST /mac/code":     s.code(s.macDesk()),
+		"POST /mac/send":     s.send(s.macDesk()),
+		"POST /mac/cancel":   s.cancel(s.macDesk()),
 		"POST /mac/sign-out": s.signOut,
 		"POST /mac/decide":   s.decideOn(paneMac),
 		"POST /mac/update":   s.updateMac,
 		"POST /legacy":       s.legacy,
 
+		"POST /mac/recovery/start":    s.startRecovery,
+		"POST /mac/recovery/withdraw": s.recovering(s.withdrawRecovery),
+		"POST /mac/recovery/send":     s.recovering(s.sendRecoveryCode),
+		"POST /mac/recovery/code":     s.recovering(s.recoveryCode),
+		"POST /mac/recovery/password": s.recovering(s.recoveryPassword),
+		"POST /mac/recovery/complete": s.recovering(s.completeRecovery),
+
+		"POST /browser/password": s.password(s.browserDesk()),
+		"POST /browser/code":     s.code(s.browserDesk()),
+		"POST /browser/send":     s.send(s.browserDesk()),
+		"POST /browser/cancel":   s.cancel(s.browserDesk()),
+		"POST /browser/trust":    s.trustBrowser,
+		"POST /browser/sign-out": s.leaveBrowser,
+
 		"POST /account/{panel}/{action}":     s.accountAction,
 		"POST /account/app-passwords/create": s.makeAppPassword,
 		"POST /account/authenticators/add":   s.addAuthenticator,
+		"POST /account/password/change":      s.changePassword,
 
 		"POST /phone/decide": s.decideOn(panePhone),
 		"POST /phone/setup":  s.setUp,
 		"POST /phone/code":   s.setupCode,
 
 		"POST /phone/protection": s.turnOn,
+		"POST /phone/password":   s.resetPassword,
+		"POST /phone/recovery":   s.stopRecovery,
 
-		"POST /messages/answer": s.answerCall,
-		"POST /messages/undo":   s.undo,
+		"POST /messages/answer":   s.answerCall,
+		"POST /messages/undo":     s.undo,
+		"POST /messages/recovery": s.speak,
 	} {
 		pages.HandleFunc(pattern, s.form(s.athome(f)))
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,7 +13,8 @@ import (
 
 const (
 	browserCookie = "browser" // names the visitor's home; there from the first page on
-	sessionCookie = "session" // of somebody who signs in, or did
+	sessionCookie = "session" // of somebody who signs in on the Mac, or did
+	visitCookie   = "visit"   // likewise, in a browser
 
 	sessionLife = 12 * time.Hour
 	maxSessions = 1000
@@ -23,18 +25,25 @@ type session struct {
 	account string // of whom it is, or who gave the password
 	signIn  string // that waits for its code
 	in      bool
+	opened  string    // the sign-in whose code opened it; empty: it was opened without a code
+	offer   bool      // of trust in the browser, which is yet to be answered
+	trust   string    // id of the browser's trust
 	proved  time.Time // when a second factor was shown; zero: the password opened it alone
 	expires time.Time
 }
 
 // sessions are kept in memory, by the hash of their cookie.
 type sessions struct {
+	cookie string // its name; empty: sessionCookie
+
 	mu   sync.Mutex // guards list
 	list map[[sha256.Size]byte]session
 }
 
-func sessionID(r *http.Request) (id [sha256.Size]byte, ok bool) {
-	c, err := r.Cookie(sessionCookie)
+func (s *sessions) name() string { return cmp.Or(s.cookie, sessionCookie) }
+
+func (s *sessions) id(r *http.Request) (id [sha256.Size]byte, ok bool) {
+	c, err := r.Cookie(s.name())
 	if err != nil {
 		return id, false
 	}
@@ -43,7 +52,7 @@ func sessionID(r *http.Request) (id [sha256.Size]byte, ok bool) {
 
 // get is the session of a request; the zero session, if it has none.
 func (s *sessions) get(r *http.Request) session {
-	id, ok := sessionID(r)
+	id, ok := s.id(r)
 	if !ok {
 		return session{}
 	}
@@ -61,7 +70,7 @@ func (s *sessions) get(r *http.Request) session {
 func (s *sessions) begin(w http.ResponseWriter, r *http.Request, x session) {
 	token := rand.Text()
 	x.expires = time.Now().Add(sessionLife)
-	former, had := sessionID(r)
+	former, had := s.id(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.list == nil {
@@ -77,17 +86,43 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, x session) {
 		delete(s.list, id)
 	}
 	s.list[sha256.Sum256([]byte(token))] = x
-	setCookie(w, r, sessionCookie, token, 0)
+	setCookie(w, r, s.name(), token, 0)
+}
+
+// change changes what is known of the session of a request, if it has one.
+func (s *sessions) change(r *http.Request, change func(*session)) {
+	id, ok := s.id(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x, there := s.list[id]; ok && there {
+		change(&x)
+		s.list[id] = x
+	}
+}
+
+// endOthers ends the sessions of an account, but for that of a request; nil: all.
+func (s *sessions) endOthers(account string, r *http.Request) {
+	var own [sha256.Size]byte
+	if r != nil {
+		own, _ = s.id(r)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, x := range s.list {
+		if x.account == account && id != own {
+			delete(s.list, id)
+		}
+	}
 }
 
 // end ends a browser's session.
 func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
-	if id, ok := sessionID(r); ok {
+	if id, ok := s.id(r); ok {
 		s.mu.Lock()
 		delete(s.list, id)
 		s.mu.Unlock()
 	}
-	setCookie(w, r, sessionCookie, "", -1)
+	setCookie(w, r, s.name(), "", -1)
 }
 
 func setCookie(w http.ResponseWriter, r *http.Request, name, value string, maxAge int) {

@@ -51,7 +51,13 @@ const (
 )
 
 func ask(s *Site, method, path, browser string, form url.Values, change ...func(*http.Request)) *http.Response {
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond) // no node answers
+	return askWithin(50*time.Millisecond, s, method, path, browser, form, change...) // no node answers
+}
+
+func askWithin(
+	timeout time.Duration, s *Site, method, path, browser string, form url.Values, change ...func(*http.Request),
+) *http.Response {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(form.Encode()))
 	if browser != "" {
@@ -106,7 +112,7 @@ var inlineScript = regexp.MustCompile(`<script nonce="([^"]+)">`)
 func TestHeadersOfPages(t *testing.T) {
 	s, _ := newSite(t)
 	seen := map[string]bool{}
-	for _, path := range []string{"/", "/mac", "/legacy", "/phone", "/phone/protection", "/messages", "/messages/undo?token=x"} {
+	for _, path := range []string{"/", "/mac", "/legacy", "/phone", "/phone/protection", "/messages", "/messages/undo?token=x", "/messages/recovery?token=x", "/browser", "/mac/forgot", "/mac/recovery"} {
 		got := ask(s, http.MethodGet, path, ours, nil)
 		var b strings.Builder
 		if err := got.Write(&b); err != nil {

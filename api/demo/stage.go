@@ -30,7 +30,7 @@ func (s *Site) stage(w http.ResponseWriter, r *http.Request) {
 	_, address := h.theMac()
 	s.show(w, r, http.StatusOK, view{
 		Title: "Strongroom", Page: "stage", Frame: true,
-		Data: map[string]any{"Person": h.person, "Places": addresses, "At": address, "Phone": h.thePhone().ID() != ""},
+		Data: map[string]any{"Person": h.who(), "Places": addresses, "At": address, "Phone": h.thePhone().ID() != ""},
 	})
 }
 

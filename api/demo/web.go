@@ -35,11 +35,14 @@ type view struct {
 	Data    any
 }
 
+// dayLayout is how pages write a moment that isn't of today.
+const dayLayout = "2 Jan 2006, 15:04"
+
 // pages are the templates, each with the layout and the parts.
 var pages = func() map[string]*template.Template {
 	base := template.Must(template.New("").Funcs(template.FuncMap{
 		"clock": func(t time.Time) string { return t.Local().Format("15:04") },
-		"day":   func(t time.Time) string { return t.Local().Format("2 Jan 2006, 15:04") },
+		"day":   func(t time.Time) string { return t.Local().Format(dayLayout) },
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"map":   drawMap,
 		"split": func(code string) string { return code[:len(code)/2] + " " + code[len(code)/2:] },

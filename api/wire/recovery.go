@@ -130,7 +130,7 @@ func (c RecoveryClaim) reveal() any {
 // CompletionRequest redeems a recovery's grant.
 type CompletionRequest struct {
 	Grant     Secret        `json:"grant" minLength:"1" maxLength:"64"`
-	NewDevice DeviceRequest `json:"new_device" doc:"To which the account is bound from now on. What it had of devices, authenticators and app passwords is dead in the same step."`
+	NewDevice DeviceRequest `json:"new_device" doc:"To which the account is bound from now on. What it had of devices, authenticators, trusted browsers, app passwords and sign-ins is dead in the same step."`
 }
 
 func (r CompletionRequest) reveal() any {

@@ -250,12 +250,13 @@ func redeemGrant(p Policy, s *State, c *Command) Decision {
 	default:
 		a.outcome, a.credential = Done, g.By
 		n.revoke(GrantReset)
-		detail := append([]string{"app-passwords"}, n.revokeAppPasswords()...)
-		detail = append(append(detail, "browsers"), n.without(everyBrowser)...)
+		revoked := n.revokeAppPasswords()
+		cancelled := n.cancelSignIns(s)
 		d := changed(n, c, a)
-		if d.Entry != nil {
-			d.Entry.Detail = strings.Join(detail, " ")
+		if len(revoked) > 0 && d.Entry != nil {
+			d.Entry.Detail = "app passwords revoked: " + strings.Join(revoked, " ")
 		}
+		d.notify(c, cancelled...)
 		d.notify(c, Notice{Kind: NoticePasswordReset, Credential: g.By, Devices: s.deciders(&SignIn{})})
 		return d
 	}
@@ -278,7 +279,9 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	}
 	n.Attempts = Attempts{} // NIST SP 800-63B, Section 5.2.2: bound anew
 	n.revokeAppPasswords()
-	n.without(everyBrowser)
+	browsers := n.without(everyBrowser) // their tokens may be in a stranger's hand as well
+	cancelled := n.cancelSignIns(s)
+	n.forgetVerified("")
 	n.revoke(GrantReset)
 	n.revoke(GrantRecovery)
 	r := &n.Access.Recovery
@@ -299,9 +302,13 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	d := changed(n, c, a)
 	if d.Entry != nil {
 		d.Entry.Detail = "credentials removed: " + strings.Join(dropped, " ")
+		if len(browsers) > 0 {
+			d.Entry.Detail += ", browsers: " + strings.Join(browsers, " ")
+		}
 	}
 	d.Also = append(d.Also, enrolled.Entries()...)
 	d.Notices = append(d.Notices, enrolled.Notices...)
+	d.notify(c, cancelled...)
 	d.tellOfRecovery(c, s, NoticeRecoveryCompleted, told)
 	return d
 }

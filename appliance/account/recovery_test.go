@@ -71,6 +71,33 @@ func TestRecovery(t *testing.T) {
 	w.want(Accepted, w.verify(w.current("new")))
 }
 
+// TestRecoveryEndsBrowsersAndSignIns: what a stranger may have got by the old password and codes opens nothing afterwards.
+func TestRecoveryEndsBrowsersAndSignIns(t *testing.T) {
+	w := surfer(t)
+	w.policy.Recovery = recoverable
+	w.phone("p1", "+14155550101")
+	w.want(Done, w.recover("r1"))
+	token := w.checkBrowser("b1", "mac", w.number("b1"))
+	w.want(Done, w.says(PasswordEvidence))
+	w.now += 14 * day
+	w.want(Done, w.begin("s2"))
+	w.want(Done, w.claim())
+	before := len(w.notices)
+	w.want(Done, w.rebind("new", true))
+	if told := w.told(before, NoticeCancelled); len(told) != 1 || told[0].SignIn != "s2" {
+		t.Errorf("of the sign-in that was open they are told %+v", told)
+	}
+	w.is("s2", SignInCancelled)
+	if w.state.SignIn("s1") != nil {
+		t.Error("a sign-in of before still counts")
+	}
+	token.Time = w.now
+	w.want(Wrong, token)
+	if len(w.state.Browsers.List) != 0 || !w.logged(opRedeemRecovery, "browsers: b1") {
+		t.Errorf("the browsers are %+v", w.state.Browsers.List)
+	}
+}
+
 // TestRecoveryEvidence: what each kind shortens, once, and never below the floor.
 func TestRecoveryEvidence(t *testing.T) {
 	w := recovering(t, "phone")
@@ -391,18 +418,16 @@ func TestRecoveryBindsAnew(t *testing.T) {
 	w.want(Accepted, w.verify(w.current("new")))
 
 	// Protected accounts stay protected: a phone remains.
-	w = surfer(t)
+	w = holder(t, "phone")
 	w.policy.Recovery = recoverable
 	w.phone("p1", "+14155550101")
 	w.want(Done, w.protect("phone"))
-	token := w.number("b1")
 	w.want(Done, w.recover("r1"))
 	w.want(Done, w.says(EmailEvidence))
 	w.now = w.state.Access.Recovery.ReadyAt()
 	w.want(Done, w.claim())
 	w.want(Done, w.rebind("new", true))
 	w.mode(TwoFactor, TwoFactorLevel)
-	w.want(Wrong, w.checkBrowser("b1", "mac", token))
 }
 
 // TestRecoveryTellsAllDevices, also those that are given no codes.

@@ -130,14 +130,7 @@ func changePassword(s *State, c *Command) Decision {
 	}
 	detail := []string{"app-passwords"}
 	detail = append(detail, n.revokeAppPasswords()...)
-	var notices []Notice
-	for i := range n.SignIns {
-		if n.SignIns[i].Open(n.Time) {
-			notice := noticeOf(NoticeCancelled, n.end(i, Cancelled, ""))
-			notice.Devices = s.deciders(&n.SignIns[i])
-			notices = append(notices, notice)
-		}
-	}
+	notices := n.cancelSignIns(s)
 	if q.Security {
 		detail = append(append(detail, "browsers"), n.without(everyBrowser)...)
 		detail = append(detail, "devices")
@@ -148,11 +141,7 @@ func changePassword(s *State, c *Command) Decision {
 				notices = append(notices, removedNotice(s, k))
 			}
 		}
-		// Whoever signed in with the old password has no second factor to show any more.
-		n.SignIns = slices.DeleteFunc(slices.Clone(n.SignIns), func(x SignIn) bool { return x.End == Verified && x.ID != q.SignIn })
-		if len(n.SignIns) == 0 {
-			n.SignIns = nil
-		}
+		n.forgetVerified(q.SignIn)
 	}
 	d := changed(n, c, act{outcome: Done, subject: q.Device})
 	if d.Entry != nil {
@@ -161,6 +150,28 @@ func changePassword(s *State, c *Command) Decision {
 	notices = append(notices, Notice{Kind: NoticePasswordChanged, Credential: q.Device, Devices: s.deciders(&SignIn{})})
 	d.notify(c, notices...)
 	return d
+}
+
+// cancelSignIns ends the sign-ins that are open: they stand for the old password. The notices tell the devices that former
+// had. s is the new state.
+func (s *State) cancelSignIns(former *State) (notices []Notice) {
+	for i := range s.SignIns {
+		if s.SignIns[i].Open(s.Time) {
+			notice := noticeOf(NoticeCancelled, s.end(i, Cancelled, ""))
+			notice.Devices = former.deciders(&s.SignIns[i])
+			notices = append(notices, notice)
+		}
+	}
+	return notices
+}
+
+// forgetVerified: whoever signed in with the old password has no second factor to show any more, but for one sign-in;
+// empty: for none. s is the new state.
+func (s *State) forgetVerified(but string) {
+	s.SignIns = slices.DeleteFunc(slices.Clone(s.SignIns), func(x SignIn) bool { return x.End == Verified && x.ID != but })
+	if len(s.SignIns) == 0 {
+		s.SignIns = nil
+	}
 }
 
 // Names in log entries. They are signed: never change one.

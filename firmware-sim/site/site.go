@@ -105,6 +105,9 @@ func (s *Site) connect(ctx context.Context, r *firmwaresim.Rack, c Config, front
 	policy.CodeDomain, policy.SendCooldownSeconds = "example.com", int(cmp.Or(c.SendCooldown, 5*time.Second)/time.Second)
 	policy.SendsPerSignIn, policy.SendsPerPhone, policy.SendsPerAccount = 20, 20, 40
 	policy.AllowAppPasswords, policy.AllowReveal, policy.Platforms = true, true, platforms
+	policy.TellPhones = true
+	policy.Recovery = wire.RecoveryPolicy{Allow: true, Shorten: wire.EvidenceWeights{PhoneCode: 5 * 24, Email: 2 * 24, Password: 24}}
+	policy.PasswordReset.LocalPresence = true
 	if err := operator.SetPolicy(ctx, c.Tenant, policy); err != nil {
 		return fmt.Errorf("setting the tenant's policy: %w", err)
 	}

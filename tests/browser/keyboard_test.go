@@ -51,7 +51,10 @@ func TestKeyboardOnly(t *testing.T) {
 	mac.focus("#devices button")
 
 	// Landmarks and names are what a screen reader has to go by.
-	for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy"} {
+	for _, path := range []string{
+		"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "messages/recovery?token=x",
+		"account", "legacy", "browser", "mac/forgot", "mac/recovery", "phone/password",
+	} {
 		mac.open(path)
 		var faults []string
 		mac.eval(`[

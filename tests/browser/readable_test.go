@@ -56,7 +56,7 @@ func TestReadable(t *testing.T) {
 	phone, mac := stage.at("phone"), stage.another("mac")
 	pages := func() {
 		t.Helper()
-		for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy"} {
+		for _, path := range []string{"", "mac", "phone", "phone/settings", "phone/protection", "messages", "messages/undo?token=x", "account", "legacy", "browser", "mac/forgot", "phone/password"} {
 			mac.open(path)
 			mac.readable("/" + path)
 		}
@@ -99,4 +99,19 @@ func TestWithoutJavaScript(t *testing.T) {
 	mac.see("h1", "Your app password")
 	mac.send("#done")
 	mac.see("#app-passwords", "Mail")
+	mac.open("browser")
+	mac.fill("#password", password)
+	mac.send("#continue")
+	mac.see("h1", "Two-factor")
+	mac.send("#cancel")
+	mac.open("mac/forgot")
+	mac.click("#no-device summary")
+	mac.send("#recover")
+	mac.see("#recovery-state", "It can be completed from")
+	mac.click("#help-password summary")
+	mac.fill("#password", password)
+	mac.send("#give-password")
+	mac.see("#recovery-state", "Given: the password")
+	mac.send("#withdraw")
+	mac.see("h1", "The recovery is over")
 }

@@ -30,6 +30,8 @@ type Relay interface {
 	Decide(ctx context.Context, account, signIn string, r wire.DecisionRequest) (wire.Decision, error)
 	// FetchCode carries a signed request for that code, once more.
 	FetchCode(ctx context.Context, account, signIn, device string, r wire.FetchCodeRequest) (wire.SealedCode, error)
+	// CancelRecovery carries a signed no to a recovery.
+	CancelRecovery(ctx context.Context, account, recovery string, r wire.CancellationRequest) error
 }
 
 // Device is one device. It is safe for concurrent use.
@@ -41,6 +43,9 @@ type Device struct {
 	seed     *device.Seed   // nil also when it is enrolled and its system is too old to show codes
 	removed  bool
 	requests []Request
+	recovery *Recovery // that runs; nil: none
+	// recovered is the newest recovery that is over: a notice of its start may come once more.
+	recovered string
 }
 
 // New makes a device with a new key. Its public key is not taken from about.
@@ -133,7 +138,7 @@ func (d *Device) Forget() error {
 }
 
 func (d *Device) forget(removed bool) error {
-	d.binding, d.seed, d.requests, d.removed = device.Binding{}, nil, nil, removed
+	d.binding, d.seed, d.requests, d.recovery, d.removed = device.Binding{}, nil, nil, nil, removed
 	return d.renew()
 }
 

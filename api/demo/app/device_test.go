@@ -93,8 +93,14 @@ func begun(t *testing.T, v vectors, devices ...string) wire.Notice {
 
 // scripted is a relay that brings the vectors' code.
 type scripted struct {
-	code  *wire.SealedCode
-	asked []wire.DecisionRequest
+	code    *wire.SealedCode
+	asked   []wire.DecisionRequest
+	stopped []wire.CancellationRequest
+}
+
+func (s *scripted) CancelRecovery(_ context.Context, _, _ string, r wire.CancellationRequest) error {
+	s.stopped = append(s.stopped, r)
+	return nil
 }
 
 func (s *scripted) Decide(_ context.Context, _, _ string, r wire.DecisionRequest) (wire.Decision, error) {

@@ -73,7 +73,7 @@ func (d *Device) Push(n wire.Notice) (changed bool, err error) {
 		}
 		return true, d.forget(true)
 	}
-	return false, nil
+	return d.toldOfRecovery(n, data)
 }
 
 func (d *Device) asked(n wire.Notice, data wire.NoticeData) bool {

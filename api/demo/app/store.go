@@ -15,6 +15,8 @@ type Record struct {
 	Binding device.Binding     `json:"binding,omitzero"`
 	Seed    []byte             `json:"seed,omitempty"`
 	Removed bool               `json:"removed,omitempty"`
+	// Recovery runs for days, and nobody tells of its start again.
+	Recovery *Recovery `json:"recovery,omitempty"`
 }
 
 // Record writes the device down.
@@ -25,7 +27,7 @@ func (d *Device) Record() (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("writing a device's key: %w", err)
 	}
-	r := Record{About: d.about, Private: private, Binding: d.binding, Removed: d.removed}
+	r := Record{About: d.about, Private: private, Binding: d.binding, Removed: d.removed, Recovery: d.recovery}
 	if d.seed != nil {
 		r.Seed = d.seed.Reveal()
 	}
@@ -38,7 +40,7 @@ func Restore(r Record) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{about: r.About, key: key, binding: r.Binding, removed: r.Removed}
+	d := &Device{about: r.About, key: key, binding: r.Binding, removed: r.Removed, recovery: r.Recovery}
 	if len(r.Seed) > 0 && r.Binding.Credential == "" {
 		return nil, errors.New("reading a device: it has a seed and no id")
 	}
