@@ -17,7 +17,8 @@ type panel struct {
 	actions map[string]action
 }
 
-type action func(ctx context.Context, s *Site, h *home, form func(string) string) (said saying, err error)
+// action is done for who is signed in. What adds or takes away a second factor names the sign-in whose code they typed.
+type action func(ctx context.Context, s *Site, h *home, x session, form func(string) string) (said saying, err error)
 
 // panels in their order on the page.
 var panels = []panel{
@@ -92,7 +93,8 @@ func (s *Site) accountPage(w http.ResponseWriter, r *http.Request, h *home) {
 }
 
 func (s *Site) accountAction(w http.ResponseWriter, r *http.Request, h *home) {
-	if _, ok := s.signedIn(w, r, h); !ok {
+	x, ok := s.signedIn(w, r, h)
+	if !ok {
 		return
 	}
 	for _, p := range panels {
@@ -100,7 +102,7 @@ func (s *Site) accountAction(w http.ResponseWriter, r *http.Request, h *home) {
 		if p.Name != r.PathValue("panel") || act == nil {
 			continue
 		}
-		said, err := act(withKey(r), s, h, r.PostFormValue)
+		said, err := act(withKey(r), s, h, x, r.PostFormValue)
 		if err != nil {
 			h.complain(paneAccount, s.explain("acting on the "+p.Name+" of an account", err))
 		} else if said.Text != "" {

@@ -17,10 +17,10 @@ var appPasswordsPanel = panel{
 		return s.api.AppPasswords(ctx, h.person.Account)
 	},
 	actions: map[string]action{
-		"revoke": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"revoke": func(ctx context.Context, s *Site, h *home, _ session, form func(string) string) (saying, error) {
 			return says("The app password was revoked. It opens nothing any more."), s.api.RevokeAppPassword(ctx, h.person.Account, form("id"))
 		},
-		"revoke-all": func(ctx context.Context, s *Site, h *home, _ func(string) string) (saying, error) {
+		"revoke-all": func(ctx context.Context, s *Site, h *home, _ session, _ func(string) string) (saying, error) {
 			return says("All app passwords were revoked. They open nothing any more."), s.api.RevokeAppPasswords(ctx, h.person.Account)
 		},
 	},

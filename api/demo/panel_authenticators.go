@@ -15,7 +15,7 @@ var authenticatorsPanel = panel{
 		return s.api.Authenticators(ctx, h.person.Account)
 	},
 	actions: map[string]action{
-		"remove": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"remove": func(ctx context.Context, s *Site, h *home, _ session, form func(string) string) (saying, error) {
 			return says("The app was removed. Its codes are worth nothing."), s.api.RemoveAuthenticator(ctx, h.person.Account, form("id"))
 		},
 	},
@@ -27,7 +27,7 @@ func (s *Site) addAuthenticator(w http.ResponseWriter, r *http.Request, h *home)
 		return
 	}
 	made, err := s.api.AddAuthenticator(withKey(r), h.person.Account, wire.AuthenticatorRequest{
-		Issuer: "Example", Label: h.person.Account,
+		Issuer: "Example", Label: h.person.Account, SignIn: s.sessions.get(r).opened,
 	})
 	data := map[string]any{}
 	if err == nil && !made.URI.IsZero() {

@@ -35,15 +35,15 @@ var devicesPanel = panel{
 	},
 	actions: map[string]action{
 		// Its codes and decisions are worth nothing, on every node, when the call returns.
-		"remove": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"remove": func(ctx context.Context, s *Site, h *home, _ session, form func(string) string) (saying, error) {
 			err := s.api.RemoveDevice(ctx, h.person.Account, form("device"))
 			return says("The device was removed. It shows no codes any more, and needs one to sign in."), err
 		},
-		"rename": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"rename": func(ctx context.Context, s *Site, h *home, _ session, form func(string) string) (saying, error) {
 			_, err := s.api.ChangeDevice(ctx, h.person.Account, form("device"), wire.DeviceChange{Name: form("name")})
 			return says("The device has another name."), err
 		},
-		"report": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"report": func(ctx context.Context, s *Site, h *home, _ session, form func(string) string) (saying, error) {
 			_, err := s.api.ReportDevice(ctx, h.person.Account, form("device"), form("state"))
 			return says("Nothing of the device is trusted any more. It stays in the list until you remove it."), err
 		},

@@ -24,36 +24,36 @@ var phonesPanel = panel{
 		return phones, nil
 	},
 	actions: map[string]action{
-		"add": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"add": func(ctx context.Context, s *Site, h *home, x session, form func(string) string) (saying, error) {
 			p, err := s.api.AddPhone(ctx, h.person.Account, wire.PhoneRequest{
-				Number: wire.NewSecret(plainNumber(form("number"))), Label: form("label"),
+				Number: wire.NewSecret(plainNumber(form("number"))), Label: form("label"), SignIn: x.opened,
 			})
 			if err != nil || !p.Verified.IsZero() {
 				return complains("That number is there already."), err
 			}
 			return s.sendTo(withoutKey(ctx), h, p.ID, form("channel")) // the key was for adding it
 		},
-		"send": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"send": func(ctx context.Context, s *Site, h *home, _ session, form func(string) string) (saying, error) {
 			return s.sendTo(ctx, h, form("phone"), form("channel"))
 		},
-		"verify": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
+		"verify": func(ctx context.Context, s *Site, h *home, _ session, form func(string) string) (saying, error) {
 			said, _, err := s.enterPhoneCode(ctx, h, form("phone"), form("code"))
 			return said, err
 		},
-		"label": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
-			return says("The number’s label was changed."), s.changePhone(ctx, h, form("phone"), func(p *wire.PhoneChange) { p.Label = form("label") })
+		"label": func(ctx context.Context, s *Site, h *home, x session, form func(string) string) (saying, error) {
+			return says("The number’s label was changed."), s.changePhone(ctx, h, x, form("phone"), func(p *wire.PhoneChange) { p.Label = form("label") })
 		},
-		"first": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
-			return says("That number is offered first now."), s.changePhone(ctx, h, form("phone"), func(p *wire.PhoneChange) { p.Position = 0 })
+		"first": func(ctx context.Context, s *Site, h *home, x session, form func(string) string) (saying, error) {
+			return says("That number is offered first now."), s.changePhone(ctx, h, x, form("phone"), func(p *wire.PhoneChange) { p.Position = 0 })
 		},
-		"remove": func(ctx context.Context, s *Site, h *home, form func(string) string) (saying, error) {
-			return says("The number was removed."), s.api.RemovePhone(ctx, h.person.Account, form("phone"), "")
+		"remove": func(ctx context.Context, s *Site, h *home, x session, form func(string) string) (saying, error) {
+			return says("The number was removed."), s.api.RemovePhone(ctx, h.person.Account, form("phone"), x.opened)
 		},
 	},
 }
 
 // changePhone changes one thing about a number: the API sets its label and its place together.
-func (s *Site) changePhone(ctx context.Context, h *home, id string, change func(*wire.PhoneChange)) error {
+func (s *Site) changePhone(ctx context.Context, h *home, x session, id string, change func(*wire.PhoneChange)) error {
 	list, err := s.api.Phones(ctx, h.person.Account)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (s *Site) changePhone(ctx context.Context, h *home, id string, change func(
 	var r wire.PhoneChange
 	for i, p := range list {
 		if p.ID == id {
-			r = wire.PhoneChange{Label: p.Label, Position: i}
+			r = wire.PhoneChange{Label: p.Label, Position: i, SignIn: x.opened}
 		}
 	}
 	change(&r)

@@ -26,7 +26,7 @@ var protectionPanel = panel{
 		return shown, nil
 	},
 	actions: map[string]action{
-		"on": func(ctx context.Context, s *Site, h *home, _ func(string) string) (saying, error) {
+		"on": func(ctx context.Context, s *Site, h *home, _ session, _ func(string) string) (saying, error) {
 			mac, _ := h.theMac()
 			if err := s.protect(ctx, h, mac); err != nil {
 				return saying{}, err
