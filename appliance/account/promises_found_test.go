@@ -48,3 +48,35 @@ func TestLostIDIsTaken(t *testing.T) {
 	w.want(Done, w.remove("phone"))
 	w.want(Done, w.enrol("phone", totp6))
 }
+
+// TestEachKeyUseOfEachKindIsRecorded: the same for the kinds of all slices, whether the account went meanwhile or the
+// request's id was taken.
+func TestEachKeyUseOfEachKindIsRecorded(t *testing.T) {
+	for name, set := range map[string]func(*Command){
+		"verify-browser":        func(c *Command) { c.CheckBrowser = &CheckBrowser{Digest: knownBy("mac"), MACs: 7} },
+		"sign-out-browser":      func(c *Command) { c.EndTrust = &EndTrust{Digest: knownBy("mac"), MACs: 7} },
+		"verify-two-step":       func(c *Command) { c.VerifyTwoStep = &VerifyTwoStep{Code: 1, Evaluated: true, MACs: 7} },
+		"make-recovery-key":     func(c *Command) { c.MakeRecoveryKey = &MakeRecoveryKey{MAC: keyMAC("k"), MACs: 7} },
+		"redeem-password-reset": func(c *Command) { c.RedeemGrant = &RedeemGrant{Purpose: GrantReset, Random: goldenNonce, MACs: 7} },
+		"give-recovery-evidence": func(c *Command) {
+			c.RecoveryAct = &RecoveryAct{Recovery: "r1", Act: RecoveryEvidence, Kind: PhoneCodeEvidence, Attempt: &RecoveryAttempt{Code: 1, Evaluated: true, MACs: 7}}
+		},
+		"trust-browser": func(c *Command) {
+			c.TrustBrowser = &TrustBrowser{Browser: Browser{ID: "b1", Digest: knownBy("mac")}, SignIn: "s1", MACs: 7}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ann(t, "phone")
+			w.want(Done, w.with(requestID(1), w.remove("phone")))
+			w.want(Conflict, w.with(requestID(1), w.commandOf(set)))
+			if !w.logged(`"operation":"`+name+`"`, `"macs":7`, `"outcome":"conflict"`) {
+				t.Fatalf("%s", w.entries[len(w.entries)-1])
+			}
+			w.want(Done, w.commandOf(func(c *Command) { c.Delete = &Delete{} }))
+			w.apply(w.commandOf(set))
+			if !w.logged(`"operation":"`+name+`"`, `"macs":7`) {
+				t.Fatalf("%s", w.entries[len(w.entries)-1])
+			}
+		})
+	}
+}
