@@ -262,7 +262,8 @@ func redeemGrant(p Policy, s *State, c *Command) Decision {
 }
 
 // bindAnew ends a recovery well. What there was of credentials and app passwords goes in the step in which the new device
-// comes: it was lost, and may be in a stranger's hand. Phones stay, since one has to remain; the new device can remove them.
+// comes: it was lost, and may be in a stranger's hand. So does trust in browsers, and what was proved in sign-ins of before:
+// a stranger who just used the lost device could add one of their own with it. Phones stay, since one has to remain; the new device can remove them.
 func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	q := c.RedeemGrant
 	if q.Device == nil {
@@ -277,6 +278,8 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	}
 	n.Attempts = Attempts{} // NIST SP 800-63B, Section 5.2.2: bound anew
 	n.revokeAppPasswords()
+	browsers := n.without(func(*Browser) bool { return true })
+	n.forgetVerified("")
 	n.revoke(GrantReset)
 	n.revoke(GrantRecovery)
 	r := &n.Access.Recovery
@@ -297,6 +300,9 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	d := changed(n, c, a)
 	if d.Entry != nil {
 		d.Entry.Detail = "credentials removed: " + strings.Join(dropped, " ")
+		if len(browsers) > 0 {
+			d.Entry.Detail += ", browsers: " + strings.Join(browsers, " ")
+		}
 	}
 	d.Also = append(d.Also, enrolled.Entries()...)
 	d.Notices = append(d.Notices, enrolled.Notices...)

@@ -80,3 +80,52 @@ func TestEachKeyUseOfEachKindIsRecorded(t *testing.T) {
 		})
 	}
 }
+
+// TestBoundAnewEndsWhatWasProvedBefore: a stranger with the lost device has trusted a browser with it, and a verified sign-in
+// that is good for adding another device. Neither outlives the recovery; a sign-in that the new device verifies counts.
+func TestBoundAnewEndsWhatWasProvedBefore(t *testing.T) {
+	for _, step := range []string{"browser", "device", "phone", "new device"} {
+		t.Run(step, func(t *testing.T) {
+			w := recovering(t, "phone")
+			w.now = w.state.Access.Recovery.ReadyAt()
+			w.want(Done, w.says(EmailEvidence))
+			c := w.begin("s1")
+			c.Begin.Purpose = ForBrowser
+			w.want(Done, c)
+			w.want(Done, w.decide("s1", "phone", true))
+			w.want(Done, w.claim())
+			rebind := w.rebind("new", true)
+			// A right code ends the recovery: it is what the stranger proved before it began that matters.
+			again := *w.state
+			again.SignIns = []SignIn{{
+				ID: "s1", Nonce: goldenNonce, Purpose: ForBrowser, Begun: w.now, Expires: w.now + 10*minute, Ended: w.now, End: Verified, By: "phone",
+			}}
+			again.Browsers.List = []Browser{{ID: "b1", Digest: knownBy("mac"), N: 7, Added: w.now, Expires: w.now + day}}
+			w.state = &again
+			w.want(Done, rebind)
+			guarded := w.device("next")
+			guarded.Enrol.Guarded, guarded.Enrol.SignIn = true, "s1"
+			switch step {
+			case "browser":
+				w.want(Wrong, w.checkBrowser("b1", "mac", 7))
+			case "device":
+				w.want(StepUp, guarded)
+			case "phone":
+				w.policy.StepUpMinutes = 10
+				c := w.removePhone("p1")
+				c.EditPhone.SignIn = "s1"
+				w.want(StepUp, c)
+			case "new device":
+				w.want(Done, w.begin("s2"))
+				w.want(Done, w.decide("s2", "new", true))
+				w.want(Accepted, w.enter("s2", w.live("s2", DeviceChannel("new"))))
+				guarded.Enrol.SignIn = "s2"
+				guarded.Time = w.now
+				w.want(Done, guarded)
+			}
+			if !w.logged(`"operation":"redeem-recovery"`, "credentials removed: phone, browsers: b1") && step != "new device" {
+				t.Errorf("%q", w.entries)
+			}
+		})
+	}
+}

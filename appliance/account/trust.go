@@ -148,11 +148,7 @@ func changePassword(s *State, c *Command) Decision {
 				notices = append(notices, removedNotice(s, k))
 			}
 		}
-		// Whoever signed in with the old password has no second factor to show any more.
-		n.SignIns = slices.DeleteFunc(slices.Clone(n.SignIns), func(x SignIn) bool { return x.End == Verified && x.ID != q.SignIn })
-		if len(n.SignIns) == 0 {
-			n.SignIns = nil
-		}
+		n.forgetVerified(q.SignIn)
 	}
 	d := changed(n, c, act{outcome: Done, subject: q.Device})
 	if d.Entry != nil {
@@ -161,6 +157,15 @@ func changePassword(s *State, c *Command) Decision {
 	notices = append(notices, Notice{Kind: NoticePasswordChanged, Credential: q.Device, Devices: s.deciders(&SignIn{})})
 	d.notify(c, notices...)
 	return d
+}
+
+// forgetVerified takes verified sign-ins away, but for one: whoever signed in has no second factor to show any more. s is
+// the new state.
+func (s *State) forgetVerified(but string) {
+	s.SignIns = slices.DeleteFunc(slices.Clone(s.SignIns), func(x SignIn) bool { return x.End == Verified && x.ID != but })
+	if len(s.SignIns) == 0 {
+		s.SignIns = nil
+	}
 }
 
 // Names in log entries. They are signed: never change one.
