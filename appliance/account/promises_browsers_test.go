@@ -174,8 +174,19 @@ func (h *house) browse(rt *rapid.T, n name) {
 		h.now += evenly([]Time{wait, wait, wait, day, 31 * day}).Draw(rt, "comes back after")
 		own := slices.DeleteFunc(slices.Clone(h.ledger.tokens), func(k token) bool { return k.name != n || k.digest != string(where) })
 		k := own[max(0, len(own)-evenly([]int{1, 1, 1, 2, 3}).Draw(rt, "which token"))]
-		x = h.plain(n)
-		x.c.CheckBrowser = &CheckBrowser{ID: k.id, N: k.n, Digest: where, Genuine: true, MACs: 1}
+		x = h.hand(rt, n)
+		x.c.Time = h.now
+		switch evenly(times[:8]).Draw(rt, "meanwhile") {
+		case 8:
+			x.c.ChangePassword = &ChangePassword{Security: true}
+			h.deliver(x.c)
+			x = h.plain(n)
+			fallthrough
+		default:
+			x.c.CheckBrowser = &CheckBrowser{ID: k.id, N: k.n, Digest: where, Genuine: true, MACs: 1}
+		case 7: // a node that lies takes it from any browser
+			x.c.CheckBrowser = &CheckBrowser{ID: k.id, N: k.n, Digest: x.browser(), Genuine: true, MACs: 1}
+		}
 		h.deliver(x.c)
 	}
 }
