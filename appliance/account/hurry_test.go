@@ -117,7 +117,9 @@ var hurrying = map[string]func(rt *rapid.T, w *world) *Command{
 	"EnrolTwoStep": func(rt *rapid.T, w *world) *Command {
 		return w.enrolSteps(rapid.Bool().Draw(rt, "imported"), stepPhone("t1", "+14155550161"))
 	},
-	"SendTwoStep": func(rt *rapid.T, w *world) *Command { return w.sendStep(rapid.SampledFrom([]string{"", "t1"}).Draw(rt, "to")) },
+	"SendTwoStep": func(rt *rapid.T, w *world) *Command {
+		return w.sendStep(rapid.SampledFrom([]string{"", "t1"}).Draw(rt, "to"))
+	},
 	"VerifyTwoStep": func(rt *rapid.T, w *world) *Command {
 		if w.state == nil || rapid.Bool().Draw(rt, "key") {
 			return w.recoveryKey(rapid.SampledFrom([]string{"k1", "k2"}).Draw(rt, "key's name"))

@@ -143,6 +143,7 @@ func (l *ledger) note(x *deed) {
 
 func (b *book) note(x *deed) {
 	c, s := x.c, x.after
+	charged, failed, reset := x.charge() // of the page as it was
 	browsers, steps, recovery, grants := x.browsersThen(), x.stepsThen(), x.recoveryThen(), x.grantsThen()
 	b.browsers, b.steps, b.recovery, b.grants = browsers, steps, recovery, grants
 	if c.TrustBrowser != nil && x.done() {
@@ -151,7 +152,6 @@ func (b *book) note(x *deed) {
 	if c.ResetPassword != nil && x.done() {
 		b.grantedBy[c.ResetPassword.SignIn] = true
 	}
-	charged, failed, reset := x.charge()
 	if reset {
 		b.charge, b.failures, b.delays = 0, 0, 0
 	}
