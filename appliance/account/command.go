@@ -170,6 +170,20 @@ func (c *Command) macs() uint32 {
 		return c.VerifyAppPassword.MACs
 	case c.Unprotect != nil:
 		return c.Unprotect.MACs
+	case c.TrustBrowser != nil:
+		return c.TrustBrowser.MACs
+	case c.CheckBrowser != nil:
+		return c.CheckBrowser.MACs
+	case c.EndTrust != nil:
+		return c.EndTrust.MACs
+	case c.VerifyTwoStep != nil:
+		return c.VerifyTwoStep.MACs
+	case c.MakeRecoveryKey != nil:
+		return c.MakeRecoveryKey.MACs
+	case c.RecoveryAct != nil && c.RecoveryAct.Attempt != nil:
+		return c.RecoveryAct.Attempt.MACs
+	case c.RedeemGrant != nil:
+		return c.RedeemGrant.MACs
 	}
 	return 0
 }

@@ -263,8 +263,10 @@ func redeemGrant(p Policy, s *State, c *Command) Decision {
 	return changed(n, c, a)
 }
 
-// bindAnew ends a recovery well. What there was of credentials, trusted browsers and app passwords goes in the step in which
-// the new device comes: it was lost, and may be in a stranger's hand. Phones stay, since one has to remain; the new device can remove them.
+// bindAnew ends a recovery well. What there was of credentials and app passwords goes in the step in which the new device
+// comes: it was lost, and may be in a stranger's hand. So does trust in browsers, and what was proved in sign-ins of before:
+// a stranger who just used the lost device could add one of their own with it. Phones stay, since one has to remain; the
+// new device can remove them.
 func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	q := c.RedeemGrant
 	if q.Device == nil {

@@ -86,6 +86,48 @@ var hurrying = map[string]func(rt *rapid.T, w *world) *Command{
 		c.Classify = &Classify{Class: rapid.SampledFrom([]string{"", "child"}).Draw(rt, "class")}
 		return c
 	},
+	"TrustBrowser": func(rt *rapid.T, w *world) *Command {
+		return w.trustBrowser(someDevice(rt), someDevice(rt), someSignIn(rt))
+	},
+	"CheckBrowser": func(rt *rapid.T, w *world) *Command {
+		id := someDevice(rt)
+		c := w.checkBrowser(id, someDevice(rt), 1)
+		if b := w.state.Browser(id); b != nil {
+			c.CheckBrowser.N = b.N
+		}
+		c.CheckBrowser.Genuine = rapid.IntRange(0, 9).Draw(rt, "genuine") == 0
+		return c
+	},
+	"EndTrust": func(rt *rapid.T, w *world) *Command {
+		return w.endTrust(rapid.SampledFrom([]EndTrust{{}, {Browser: "a"}, {Device: "a"}, {Device: "b"}}).Draw(rt, "trust"))
+	},
+	"CheckDevice": func(rt *rapid.T, w *world) *Command {
+		c := w.checkDevice(someDevice(rt), challenge)
+		if rapid.IntRange(0, 9).Draw(rt, "right") > 0 {
+			c.CheckDevice.Signature = []byte("forged")
+		}
+		return c
+	},
+	"ChangePassword": func(rt *rapid.T, w *world) *Command {
+		return w.changePassword(ChangePassword{
+			Security: rapid.Bool().Draw(rt, "security"), Device: rapid.SampledFrom([]string{"", "a", "b"}).Draw(rt, "at hand"), SignIn: someSignIn(rt),
+		})
+	},
+	"Presence": func(rt *rapid.T, w *world) *Command { return w.report(someDevice(rt), rapid.Bool().Draw(rt, "in")) },
+	"EnrolTwoStep": func(rt *rapid.T, w *world) *Command {
+		return w.enrolSteps(rapid.Bool().Draw(rt, "imported"), stepPhone("t1", "+14155550161"))
+	},
+	"SendTwoStep": func(rt *rapid.T, w *world) *Command {
+		return w.sendStep(rapid.SampledFrom([]string{"", "t1"}).Draw(rt, "to"))
+	},
+	"VerifyTwoStep": func(rt *rapid.T, w *world) *Command {
+		if w.state == nil || rapid.Bool().Draw(rt, "key") {
+			return w.recoveryKey(rapid.SampledFrom([]string{"k1", "k2"}).Draw(rt, "key's name"))
+		}
+		return w.verifyStep(rapid.IntRange(0, 9).Draw(rt, "right") == 0)
+	},
+	"MakeRecoveryKey": func(_ *rapid.T, w *world) *Command { return w.makeKey("k1") },
+	"EndTwoStep":      func(_ *rapid.T, w *world) *Command { return w.endSteps() },
 	"StartRecovery": func(rt *rapid.T, w *world) *Command {
 		return w.recover(rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(rt, "recovery"))
 	},
@@ -168,7 +210,7 @@ func TestNothingHurriesARecovery(t *testing.T) {
 	shortened := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(rt)
-		w.policy.AllowAppPasswords, w.policy.CooldownSeconds, w.policy.Reset.ByCode = true, 1, true
+		w.policy.AllowAppPasswords, w.policy.CooldownSeconds, w.policy.Reset.ByCode, w.policy.AllowTwoStepImport = true, 1, true, true
 		w.policy.Recovery = recoverable
 		w.want(Done, w.create())
 		w.want(Done, w.device("a"))

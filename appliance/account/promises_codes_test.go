@@ -13,14 +13,14 @@ func (x *deed) twice() string {
 	}
 	id, step, channel, n := x.opened()
 	if channel != "" {
-		if x.house.ledger.spent[x.code(n)] {
+		if x.house.ledger.spent[x.code(channel, n)] {
 			return fmt.Sprintf("code %d of %s was accepted before", n, channel)
 		}
 		return ""
 	}
 	if id == "" {
-		if x.c.VerifyAppPassword != nil {
-			return "" // opens as often as it is right
+		if x.uncoded() {
+			return ""
 		}
 		return "it was accepted for nothing: teach deed.opened what opened it"
 	}
@@ -31,7 +31,7 @@ func (x *deed) twice() string {
 }
 
 func (x *deed) unheard() string {
-	if !x.accepted() || x.c.VerifyAppPassword != nil {
+	if !x.accepted() || x.uncoded() {
 		return ""
 	}
 	if id, step, channel, n := x.opened(); channel != "" {
@@ -48,6 +48,19 @@ func (x *deed) notLive(channel string, n uint32) string {
 		k := x.before.Phone(q.Phone)
 		if k == nil || k.Code != n || !q.Matched || !q.Evaluated || x.at-k.CodeAt >= 10*minute || x.book.phones[q.Phone] != "" {
 			return "the phone's code isn't live"
+		}
+		return ""
+	}
+	if q := x.c.VerifyTwoStep; q != nil {
+		if b := x.book.steps; b.live != n || x.at >= b.until || !q.Matched || !q.Evaluated || !b.on && !b.pending || x.c.Time < x.before.Time-5*second {
+			return fmt.Sprintf("code %d of two-step verification isn't live: %+v", n, b)
+		}
+		return ""
+	}
+	if q := x.c.RecoveryAct; q != nil {
+		b := x.book.recovery
+		if b.code != n || x.at-b.codeAt >= 10*minute || !q.Attempt.Matched || !q.Attempt.Evaluated || x.book.phones[b.phone] == "" || x.c.Time < x.before.Time-5*second {
+			return fmt.Sprintf("code %d of the recovery isn't live: %+v", n, b)
 		}
 		return ""
 	}
@@ -110,15 +123,10 @@ func (x *deed) unsigned() string {
 		return ""
 	}
 	stated := func(y *SignIn, device, says string, signature []byte) string {
-		s := x.house.ledger.statements[string(signature)]
-		want := statement{x.name, y.ID, string(y.Nonce), device, says, string(x.book.trusted[device].PublicKey)}
-		switch {
-		case s != want || want.key == "":
-			return fmt.Sprintf("%s of %s: %+v was signed", says, device, s)
-		case says != "fetch" && y.Own == device:
+		if says != "fetch" && y.Own == device {
 			return device + " decided its own sign-in"
 		}
-		return ""
+		return x.stated(y.ID, y.Nonce, device, says, signature)
 	}
 	for i := range x.after.SignIns {
 		y, q := &x.after.SignIns[i], x.c.Decide
@@ -151,6 +159,28 @@ func (x *deed) unsigned() string {
 		}
 		return stated(y, q.Device, "fetch", q.Signature)
 	}
+	switch c := x.c; {
+	case c.CheckDevice != nil && x.accepted():
+		q := c.CheckDevice
+		return x.stated("", q.Challenge, q.Device, "here", q.Signature)
+	case c.RecoveryAct != nil && c.RecoveryAct.Signed != nil && x.done():
+		q, r := c.RecoveryAct.Signed, x.book.recovery
+		return x.stated(r.id, []byte(r.nonce), q.Device, map[bool]string{true: "cancel", false: "confirm"}[c.RecoveryAct.Act == RecoveryCancel], q.Signature)
+	case c.ResetPassword != nil && c.ResetPassword.Device != "" && x.done():
+		q := c.ResetPassword
+		y := x.before.SignIn(q.SignIn)
+		return x.stated(y.ID, y.Nonce, q.Device, map[bool]string{true: "present", false: "absent"}[q.Present], q.Signature)
+	}
+	return ""
+}
+
+// stated says what is wrong with a signature: it must be of the key of a device that is trusted, of just this.
+func (x *deed) stated(signIn string, nonce []byte, device, says string, signature []byte) string {
+	s := x.house.ledger.statements[string(signature)]
+	want := statement{x.name, signIn, string(nonce), device, says, string(x.book.trusted[device].PublicKey)}
+	if s != want || want.key == "" {
+		return fmt.Sprintf("%s of %s: %+v was signed", says, device, s)
+	}
 	return ""
 }
 
@@ -175,11 +205,13 @@ func (x *deed) reopened() string {
 		}
 	}
 	if y := x.ended(Verified); y != nil {
-		if was := x.before.SignIn(y.ID); !x.accepted() || x.c.Enter == nil || was == nil || was.End != InvalidEnd || x.at >= was.Expires {
+		q := x.c.ResetPassword
+		reset := q != nil && x.done() && q.Device != "" && q.Device == y.Own && q.Device == y.By
+		if was := x.before.SignIn(y.ID); !reset && (!x.accepted() || x.c.Enter == nil) || was == nil || was.End != InvalidEnd || x.at >= was.Expires {
 			return y.ID + " was verified by what is no right code, or after its end"
 		}
 	}
-	if y := x.ended(Cancelled); y != nil && (x.c.Cancel == nil || x.c.Cancel.SignIn != y.ID) {
+	if y := x.ended(Cancelled); y != nil && (!x.revokesPasswords() && (x.c.Cancel == nil || x.c.Cancel.SignIn != y.ID)) {
 		return y.ID + " was cancelled by nobody"
 	}
 	return ""

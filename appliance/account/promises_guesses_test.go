@@ -30,6 +30,9 @@ func (x *deed) overdrawn() string {
 		return ""
 	}
 	one := price(s.Credentials, "") + live(s, "", s.Time)
+	if t := s.TwoStep; t.Code != 0 && s.Time < t.Until && s.Charge+10_000 <= 50_000 {
+		one = max(one, 10_000)
+	}
 	charged, _, reset := x.charge()
 	switch {
 	case one > 10_000:
@@ -38,6 +41,10 @@ func (x *deed) overdrawn() string {
 		return fmt.Sprintf("%d failures", s.Failures)
 	case s.RetryAt == 0 && s.Charge > 0 && s.Charge+one > 10_000:
 		return fmt.Sprintf("%d units were free, and one more attempt is %d", s.Charge, one)
+	case charged == 1 && s.Charge+one <= 10_000: // what costs so little prolongs no delay within the budget
+		if x.before != nil && s.RetryAt != x.before.RetryAt {
+			return "what is cheap began a delay within the budget"
+		}
 	case charged > 0 && x.before != nil && x.before.RetryAt != 0 && !reset:
 		if d := min(minute<<min(x.book.delays, 20), day); s.RetryAt < x.at+d {
 			return fmt.Sprintf("after %d delays the next is until %d, want %d ms from %d", x.book.delays, s.RetryAt, d, x.at)
@@ -50,10 +57,10 @@ func (x *deed) overdrawn() string {
 
 func (x *deed) listening() string {
 	s := x.before
-	if s == nil || !x.attempt() || s.Failures < 100 && x.at >= s.RetryAt {
+	if s == nil || !x.attempt() || x.saysNo() || s.Failures < 100 && x.at >= s.RetryAt {
 		return ""
 	}
-	if x.r.Replayed || x.r.Outcome == Conflict || s.Phantom && x.r.Outcome == NotFound {
+	if x.r.Replayed || x.r.Outcome == Conflict || (s.Phantom || x.c.RecoveryAct != nil) && x.r.Outcome == NotFound {
 		return "" // nothing was heard either
 	}
 	if x.r.Outcome != Locked || x.r.RetryAt != s.RetryAt && s.Failures < 100 {
@@ -78,6 +85,15 @@ func (x *deed) listening() string {
 	case c.VerifyPhone != nil:
 		q := *c.VerifyPhone
 		q.Matched, blind.VerifyPhone = false, &q
+	case c.VerifyTwoStep != nil:
+		q := *c.VerifyTwoStep
+		q.Matched, blind.VerifyTwoStep = false, &q
+		if len(q.Key) > 0 {
+			q.Key = bytes.Repeat([]byte{1}, MACSize)
+		}
+	case c.RecoveryAct != nil:
+		q, attempt := *c.RecoveryAct, *c.RecoveryAct.Attempt
+		attempt.Matched, q.Attempt, blind.RecoveryAct = false, &attempt, &q
 	case c.VerifyAppPassword != nil && len(c.VerifyAppPassword.MAC) > 0:
 		q := *c.VerifyAppPassword
 		q.MAC, blind.VerifyAppPassword = bytes.Repeat([]byte{1}, MACSize), &q

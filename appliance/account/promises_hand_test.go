@@ -157,12 +157,18 @@ func (h *hand) sign(s statement, message []byte) []byte {
 	return signature
 }
 
-// statement is what the device says if it is asked truly; one time of three, something about it is another's.
+// statement is what the device says of a sign-in.
 func (h *hand) statement(signIn, device, says string) statement {
-	s := statement{name: h.name, signIn: signIn, device: device, says: says}
+	nonce := ""
 	if y := h.s.SignIn(signIn); y != nil {
-		s.nonce = string(y.Nonce)
+		nonce = string(y.Nonce)
 	}
+	return h.about(signIn, nonce, device, says)
+}
+
+// about is what the device says if it is asked truly; one time of three, something about it is another's.
+func (h *hand) about(signIn, nonce, device, says string) statement {
+	s := statement{name: h.name, signIn: signIn, nonce: nonce, device: device, says: says}
 	for _, k := range append(h.ledger.gone[h.name], h.s.Credentials...) {
 		if k.ID == device {
 			s.key = string(k.PublicKey)
@@ -181,7 +187,7 @@ func (h *hand) statement(signIn, device, says string) statement {
 	case 3:
 		s.device = h.credential()
 	case 4:
-		s.says = h.one("allow", "deny", "fetch")
+		s.says = h.one("allow", "deny", "fetch", "here", "confirm", "cancel", "present", "absent")
 	case 5:
 		s.key = h.one(devicePublics()...)
 	case 6:
@@ -191,11 +197,20 @@ func (h *hand) statement(signIn, device, says string) statement {
 }
 
 func (h *hand) signed(s statement, at Time) []byte {
-	y := &SignIn{ID: s.signIn, Nonce: []byte(s.nonce)}
-	if s.says == "fetch" {
-		return h.sign(s, FetchMessage(s.name.tenant, s.name.account, y, &Fetch{Device: s.device, Time: at}))
+	y, tenant, account := &SignIn{ID: s.signIn, Nonce: []byte(s.nonce)}, s.name.tenant, s.name.account
+	switch s.says {
+	case "fetch":
+		return h.sign(s, FetchMessage(tenant, account, y, &Fetch{Device: s.device, Time: at}))
+	case "here":
+		s.signIn = "" // it is about none
+		return h.sign(s, TrustMessage(tenant, account, &CheckDevice{Device: s.device, Challenge: []byte(s.nonce), Time: at}))
+	case "confirm", "cancel":
+		r := &Recovery{ID: s.signIn, Nonce: []byte(s.nonce)}
+		return h.sign(s, RecoveryMessage(tenant, account, r, &RecoverySigned{Device: s.device, Time: at}, s.says == "cancel"))
+	case "present", "absent":
+		return h.sign(s, ResetMessage(tenant, account, y, &ResetPassword{Device: s.device, Time: at, Present: s.says == "present"}))
 	}
-	return h.sign(s, DecisionMessage(s.name.tenant, s.name.account, y, &Decide{Device: s.device, Time: at, Allow: s.says == "allow"}))
+	return h.sign(s, DecisionMessage(tenant, account, y, &Decide{Device: s.device, Time: at, Allow: s.says == "allow"}))
 }
 
 func (h *hand) decide() {

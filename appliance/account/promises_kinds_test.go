@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -75,14 +76,26 @@ func evenly[T any](of []T) *rapid.Generator[T] {
 	return rapid.Map(rapid.Uint64(), func(n uint64) T { return of[n*0x9e3779b97f4a7c15>>32%uint64(len(of))] })
 }
 
+// generators are those of every kind: see accountKinds.
+var generators = together(accountKinds, browserKinds, stepKinds, accessKinds)
+
+func together(all ...map[string]func(*hand) *Command) map[string]func(*hand) *Command {
+	one := map[string]func(*hand) *Command{}
+	for _, kinds := range all {
+		maps.Copy(one, kinds)
+	}
+	return one
+}
+
 // weights are how often a kind is drawn; others: 3.
 var weights = map[string]int{
 	"Create": 2, "Delete": 1, "Verify": 6, "Enter": 10, "Decide": 8, "Begin": 7, "Fetch": 4, "Send": 5, "VerifyPhone": 5, "Remove": 2,
+	"CheckBrowser": 5, "SendTwoStep": 4, "VerifyTwoStep": 5, "RecoveryAct": 6, "RedeemGrant": 4, "EndTwoStep": 2, "EndTrust": 2, "ChangePassword": 2,
 }
 
-// generators make one command of a kind: by the name of Command's member. What is drawn is what anybody could send, and
+// accountKinds make one command of a kind: by the name of Command's member. What is drawn is what anybody could send, and
 // any node propose, right or wrong.
-var generators = map[string]func(*hand) *Command{
+var accountKinds = map[string]func(*hand) *Command{
 	"Create": func(h *hand) *Command {
 		h.c.Create = &Create{Class: h.one("", "", "child")}
 		return h.c
@@ -103,7 +116,7 @@ var generators = map[string]func(*hand) *Command{
 				k.Seed = nil
 			}
 		}
-		h.c.Enrol = &Enrol{Door: door, Credential: k, MACs: 1}
+		h.c.Enrol = &Enrol{Door: door, Credential: k, MACs: 1, SignIn: h.signInID(), Guarded: h.in(2)}
 		return h.c
 	},
 	"Remove": func(h *hand) *Command {
@@ -131,7 +144,8 @@ var generators = map[string]func(*hand) *Command{
 		return h.c
 	},
 	"Begin": func(h *hand) *Command {
-		b := &Begin{SignIn: h.id("s"), Nonce: h.secret(NonceSize), Purpose: ForDevice, Device: NewDevice{Model: "Mac"}}
+		b := &Begin{SignIn: h.id("s"), Nonce: h.secret(NonceSize), Device: NewDevice{Model: "Mac"}}
+		b.Purpose = evenly([]Purpose{ForDevice, ForBrowser, ForPasswordReset}).Draw(h.rt, "purpose")
 		if h.in(8) {
 			b.SignIn = h.signInID()
 		}
@@ -184,10 +198,12 @@ var generators = map[string]func(*hand) *Command{
 	},
 	"AddPhone": func(h *hand) *Command {
 		h.c.AddPhone = &AddPhone{Phone: Phone{ID: h.id("p"), Number: h.one("+14155550100", "+14155550101", "+14155550102")}, SignIn: h.signInID()}
+		h.c.AddPhone.Guarded = h.in(2)
 		return h.c
 	},
 	"EditPhone": func(h *hand) *Command {
 		h.c.EditPhone = &EditPhone{Phone: h.phone(false), Remove: h.in(2), Label: "Home", Position: uint8(h.serial % 3), SignIn: h.signInID()}
+		h.c.EditPhone.Guarded = h.in(2)
 		return h.c
 	},
 	"SendPhone": func(h *hand) *Command {
@@ -201,6 +217,9 @@ var generators = map[string]func(*hand) *Command{
 			q.Code = uint32(rapid.IntRange(0, int(h.s.Channels.Made)+1).Draw(h.rt, "number"))
 		}
 		q.Evaluated = q.Code != 0
+		if h.in(3) {
+			q.Protect = h.protect()
+		}
 		h.c.VerifyPhone = q
 		return h.c
 	},
@@ -227,20 +246,7 @@ var generators = map[string]func(*hand) *Command{
 		return h.c
 	},
 	"Protect": func(h *hand) *Command {
-		q := &Protect{Link: h.secret(LinkSize), SignIn: h.signInID(), Checked: h.in(2)}
-		if q.Register = h.in(3); q.Register {
-			k := h.device()
-			q.Device, q.Platform, q.SystemVersion = &k, k.Platform, k.SystemVersion
-			if h.in(4) {
-				q.Device = nil
-			}
-		} else {
-			q.Own = h.credential()
-		}
-		if h.in(2) {
-			q.Prior, q.PriorDay = []byte("secret-questions"), DayOf(h.c.Time)
-		}
-		h.c.Protect = q
+		h.c.Protect = h.protect()
 		return h.c
 	},
 	"Unprotect": func(h *hand) *Command {
@@ -264,6 +270,27 @@ var generators = map[string]func(*hand) *Command{
 		h.c.Classify = &Classify{Class: h.one("", "", "child", "staff")}
 		return h.c
 	},
+}
+
+// protect asks for protection by two factors, at times as a move from two-step verification.
+func (h *hand) protect() *Protect {
+	q := &Protect{Link: h.secret(LinkSize), SignIn: h.signInID(), Checked: h.in(2), Guarded: h.in(2)}
+	if q.Register = h.in(3); q.Register {
+		k := h.device()
+		q.Device, q.Platform, q.SystemVersion = &k, k.Platform, k.SystemVersion
+		if h.in(4) {
+			q.Device = nil
+		}
+	} else {
+		q.Own = h.credential()
+	}
+	if h.in(2) {
+		q.Prior, q.PriorDay = []byte("secret-questions"), DayOf(h.c.Time)
+	}
+	if q.Move = h.s.Enrolment.Mode == TwoStep; h.in(4) {
+		q.Move = !q.Move
+	}
+	return q
 }
 
 // deviceKeys are the keys of all devices: few, because one phone may be enrolled in several accounts, and again.

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,6 +17,9 @@ type ledger struct {
 	pseudonyms map[string]string
 	notices    map[string]string     // by id: the random bytes that it is of
 	gone       map[name][]Credential // that were once trusted
+	tokens     []token               // that browsers were given, oldest first
+	keys       []string              // MACs of recovery keys that were made
+	grants     []string              // random bytes of those that were given
 }
 
 func newLedger() ledger {
@@ -28,7 +32,7 @@ func newLedger() ledger {
 // statement is what was signed, and by which key.
 type statement struct {
 	name                        name
-	signIn, nonce, device, says string // allow, deny or fetch
+	signIn, nonce, device, says string // of the sign-in, recovery or challenge; for what it says, see hand.signed
 	key                         string // public
 }
 
@@ -53,6 +57,12 @@ type book struct {
 	macs      uint32
 	link      []byte
 	linkAt    Time
+	browsers  map[string]browserPage // by id
+	trustedBy map[string]bool        // sign-ins by which a browser became trusted
+	grantedBy map[string]bool        // sign-ins for which a reset was granted
+	steps     stepPage
+	recovery  recoveryPage
+	grants    map[GrantPurpose]grantPage
 }
 
 type answer struct {
@@ -70,7 +80,8 @@ func newBook() *book {
 	return &book{
 		trusted: map[string]Credential{}, phones: map[string]string{}, passwords: map[string]AppPassword{},
 		ends: map[string]SignInState{}, expires: map[string]Time{}, verified: map[string]Time{}, codes: map[uint32]string{},
-		answers: map[RequestID]answer{},
+		answers: map[RequestID]answer{}, browsers: map[string]browserPage{}, trustedBy: map[string]bool{}, grantedBy: map[string]bool{},
+		grants: map[GrantPurpose]grantPage{},
 	}
 }
 
@@ -98,25 +109,49 @@ func (h *house) note(x *deed) {
 	if x.accepted() {
 		id, step, channel, n := x.opened()
 		if channel != "" {
-			l.spent[x.code(n)] = true
+			l.spent[x.code(channel, n)] = true
 		} else if id != "" {
 			l.highest[string(b.trusted[id].Seed)] = step
 		}
 	}
-	b.note(x)
 	added, removed := x.trust()
+	l.note(x)
+	b.note(x)
+	for _, id := range removed {
+		l.gone[x.name] = append(l.gone[x.name], b.trusted[id])
+		delete(b.trusted, id)
+	}
 	for _, k := range added {
 		b.trusted[k.ID] = k
 	}
-	if k, is := b.trusted[removed]; is {
-		l.gone[x.name] = append(l.gone[x.name], k)
-		delete(b.trusted, removed)
+}
+
+// note writes down what was given out.
+func (l *ledger) note(x *deed) {
+	switch c := x.c; {
+	case c.TrustBrowser != nil && x.done(), c.CheckBrowser != nil && x.accepted():
+		b := x.after.Browsers.List[slices.IndexFunc(x.after.Browsers.List, func(b Browser) bool { return b.ID == x.r.Credential })]
+		l.tokens = append(l.tokens, token{x.name, string(b.Digest), b.ID, b.N})
+	case c.MakeRecoveryKey != nil && x.done():
+		l.keys = append(l.keys, string(c.MakeRecoveryKey.MAC))
+	case c.RecoveryAct != nil && c.RecoveryAct.Act == RecoveryClaim && x.done():
+		l.grants = append(l.grants, string(c.RecoveryAct.Random))
+	case c.ResetPassword != nil && x.done():
+		l.grants = append(l.grants, string(c.ResetPassword.Random))
 	}
 }
 
 func (b *book) note(x *deed) {
 	c, s := x.c, x.after
-	charged, failed, reset := x.charge()
+	charged, failed, reset := x.charge() // of the page as it was
+	browsers, steps, recovery, grants := x.browsersThen(), x.stepsThen(), x.recoveryThen(), x.grantsThen()
+	b.browsers, b.steps, b.recovery, b.grants = browsers, steps, recovery, grants
+	if c.TrustBrowser != nil && x.done() {
+		b.trustedBy[c.TrustBrowser.SignIn] = true
+	}
+	if c.ResetPassword != nil && x.done() {
+		b.grantedBy[c.ResetPassword.SignIn] = true
+	}
 	if reset {
 		b.charge, b.failures, b.delays = 0, 0, 0
 	}
@@ -150,10 +185,14 @@ func (b *book) note(x *deed) {
 		if delete(b.passwords, c.RevokeAppPassword.ID); c.RevokeAppPassword.ID == "" {
 			clear(b.passwords)
 		}
-	case c.Protect != nil && x.done():
-		b.link, b.linkAt = c.Protect.Link, x.at
 	case x.sends() != "":
 		b.sent = append(b.sent, sending{x.sends(), x.at})
+	}
+	if q := x.turnsOn(); q != nil {
+		b.link, b.linkAt = q.Link, x.at
+	}
+	if x.revokesPasswords() {
+		clear(b.passwords)
 	}
 	for i := range s.SignIns {
 		y := &s.SignIns[i]
@@ -171,7 +210,13 @@ func (b *book) note(x *deed) {
 			b.codes[l.N] = y.ID + l.Channel
 		}
 	}
-	if y := x.ended(Verified); y != nil {
+	if y := x.ended(Verified); y != nil && c.Enter != nil {
 		b.verified[y.ID] = x.at
+	}
+	if q := c.ChangePassword; q != nil && q.Security && x.done() {
+		maps.DeleteFunc(b.verified, func(id string, _ Time) bool { return id != q.SignIn })
+	}
+	if x.bindsAnew() {
+		clear(b.verified)
 	}
 }

@@ -20,7 +20,7 @@ var promises = []promise{
 	{"no tenant, and no account, has a part in another's", "S1", (*deed).mixed},
 	{"a code opens once, in any life of the account", "promise 2", (*deed).twice},
 	{"what is heard is in its window, live and evaluated on this state", "Invariants", (*deed).unheard},
-	{"only a device's signature allows, denies or fetches", "Sign-ins: decisions", (*deed).unsigned},
+	{"only a device's signature allows, denies, fetches and speaks for it", "Sign-ins: decisions; Trust", (*deed).unsigned},
 	{"a sign-in that ended stays so, and ends in time", "Sign-ins: states", (*deed).reopened},
 	{"what was taken away is dead, and nothing comes by itself", "S8, P31; promise 1", (*deed).undead},
 	{"N guesses cost N, over all kinds together", "promise 2", (*deed).undercharged},
@@ -35,6 +35,12 @@ var promises = []promise{
 	{"codes are sent as often as policy says at most", "Phones", (*deed).flooded},
 	{"an app password opens what it was made for, while it is there", "App passwords", (*deed).outOfScope},
 	{"phones change after a second factor where policy asks for it", "Phones: StepUpMinutes", (*deed).unproved},
+	{"a browser is trusted from a proof to its end, by its newest token", "Trust", (*deed).mistrusted},
+	{"two-step verification begins, is proved and ends by its doors", "Two-step verification", (*deed).missteps},
+	{"an answer is worth what was proved, and two steps aren't two factors", "Two-step verification: worth", (*deed).overrated},
+	{"a recovery comes on its date, to who waited for it", "Getting an account back; A4", (*deed).recovered},
+	{"a grant is redeemed once, in time, for what it was given", "Getting an account back: grants", (*deed).granted},
+	{"a device is signed in by a sign-in or a report", "Presence", (*deed).present},
 	{"a name without an account has nothing", "Names that aren't accounts", (*deed).haunted},
 }
 
@@ -87,11 +93,11 @@ func (x *deed) haunted() string {
 	if x.before != nil && !x.before.Phantom || x.c.Create != nil {
 		return ""
 	}
-	pretended := slices.Contains([]string{"Begin", "Send", "Cancel"}, x.kind)
+	pretended := slices.Contains([]string{"Begin", "Send", "Cancel", "SendTwoStep", "StartRecovery", "RecoveryAct"}, x.kind)
 	switch s := x.after; {
 	case x.accepted() || x.done() && !pretended || len(x.d.Notices) > 0:
 		return "something was done"
-	case s != nil && (!s.Phantom || len(s.Credentials)+len(s.Phones)+len(s.AppPasswords.List)+len(s.Enrolment.Lost) > 0 || s.Enrolment.Mode != Unprotected):
+	case s != nil && (!s.Phantom || len(s.Credentials)+len(s.Phones)+len(s.AppPasswords.List)+len(s.Enrolment.Lost)+len(s.Browsers.List)+len(s.TwoStep.Phones)+len(s.Access.Grants) > 0 || s.Enrolment.Mode != Unprotected):
 		return "it has come to be"
 	}
 	return ""

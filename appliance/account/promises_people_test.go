@@ -59,6 +59,11 @@ func (h *house) furnish(rt *rapid.T, n name) {
 		c.CreateAppPassword = &CreateAppPassword{Password: AppPassword{ID: "a-" + device, MAC: mac}, MACs: 1}
 	})
 	do(func(c *Command) { c.VerifyAppPassword = &VerifyAppPassword{MAC: mac, MACs: 1} })
+	if as == 2 && evenly(times[:3]).Draw(rt, "older") > 1 {
+		do(func(c *Command) {
+			c.EnrolTwoStep = &EnrolTwoStep{Imported: true, Phones: []StepPhone{{ID: "t-" + device, Number: "+14155550120"}}}
+		})
+	}
 	if as > 2 {
 		do(func(c *Command) { c.Protect = &Protect{Own: device, Link: h.secret(LinkSize)} })
 	}
@@ -66,23 +71,28 @@ func (h *house) furnish(rt *rapid.T, n name) {
 
 // signIn is a person who signs in: begins, allows it on a device that fetches its code, types that or one of the settings,
 // in time or not; and perhaps types it again.
-func (h *house) signIn(rt *rapid.T, n name) {
+func (h *house) signIn(rt *rapid.T, n name) (signIn string) {
 	x := h.plain(n)
 	x.c.Begin = &Begin{SignIn: h.id("s"), Nonce: h.secret(NonceSize), Purpose: ForBrowser}
-	signIn := x.c.Begin.SignIn
+	signIn = x.c.Begin.SignIn
 	if len(x.s.Credentials) > 0 && evenly(times[:3]).Draw(rt, "on a device of theirs") == 3 {
 		x.c.Begin.Own = evenly(x.s.Credentials).Draw(rt, "own").ID
 	}
 	h.deliver(x.c)
 	if len(h.states[n].Credentials) == 0 {
-		return
+		return signIn
 	}
 	h.now += second
+	if phones := h.states[n].Phones; len(phones) > 0 && evenly(times[:2]).Draw(rt, "by text, too") == 2 {
+		x = h.plain(n)
+		x.c.Send = &Send{SignIn: signIn, Phone: evenly(phones).Draw(rt, "phone").ID}
+		h.deliver(x.c)
+	}
 	x = h.plain(n)
 	k := evenly(x.s.Credentials).Draw(rt, "device")
 	y := x.s.SignIn(signIn)
 	if k.Kind != Device || y == nil {
-		return
+		return signIn
 	}
 	x.c.Decide = &Decide{SignIn: signIn, Device: k.ID, Allow: true, Time: h.now}
 	x.c.Decide.Signature = x.signed(statement{n, signIn, string(y.Nonce), k.ID, "allow", string(k.PublicKey)}, h.now)
@@ -105,6 +115,7 @@ func (h *house) signIn(rt *rapid.T, n name) {
 	for range rapid.IntRange(1, 2).Draw(rt, "times") {
 		h.deliver(x.c)
 	}
+	return signIn
 }
 
 // guesses are the ways in which somebody tries who knows nothing.
@@ -128,6 +139,16 @@ func (h *house) guesses(n name) (ways []func() *Command) {
 	if s := h.states[n]; s != nil && len(s.Credentials) > 0 && !s.Phantom {
 		id := s.Credentials[0].ID
 		add(func(x *hand) { x.c.Resync = &Resync{Credential: id, Keys: x.s.Keys, Evaluated: true, MACs: 22} })
+	}
+	if s := h.states[n]; s != nil && s.TwoStep.Code != 0 {
+		add(func(x *hand) { x.c.VerifyTwoStep = &VerifyTwoStep{Code: x.s.TwoStep.Code, Evaluated: true, MACs: 1} })
+	}
+	add(func(x *hand) { x.c.VerifyTwoStep = &VerifyTwoStep{Recovery: true, Key: h.secret(MACSize), MACs: 1} })
+	if s := h.states[n]; s != nil && s.Access.Recovery.Code != 0 {
+		add(func(x *hand) {
+			x.c.RecoveryAct = &RecoveryAct{Recovery: x.s.Access.Recovery.ID, Act: RecoveryEvidence, Kind: PhoneCodeEvidence}
+			x.c.RecoveryAct.Attempt = &RecoveryAttempt{Code: x.s.Access.Recovery.Code, Evaluated: true, MACs: 1}
+		})
 	}
 	return ways
 }

@@ -3,6 +3,7 @@ package account
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,10 +17,12 @@ func (x *deed) undead() string {
 	for id, k := range x.book.trusted {
 		want[id] = string(k.Seed) + string(k.PublicKey)
 	}
+	for _, id := range removed {
+		delete(want, id)
+	}
 	for _, k := range added {
 		want[k.ID] = string(k.Seed) + string(k.PublicKey)
 	}
-	delete(want, removed)
 	for _, k := range s.Credentials {
 		if want[k.ID] != string(k.Seed)+string(k.PublicKey) {
 			return "credential " + k.ID + " was taken away, or nobody added it: see deed.trust"
@@ -44,7 +47,7 @@ func (x *deed) undead() string {
 	}
 	for _, k := range s.AppPasswords.List {
 		created := x.done() && x.c.CreateAppPassword != nil && x.c.CreateAppPassword.Password.ID == k.ID
-		revoked := x.done() && x.c.RevokeAppPassword != nil && (x.c.RevokeAppPassword.ID == "" || x.c.RevokeAppPassword.ID == k.ID)
+		revoked := x.revokesPasswords() || x.done() && x.c.RevokeAppPassword != nil && (x.c.RevokeAppPassword.ID == "" || x.c.RevokeAppPassword.ID == k.ID)
 		if !created && !bytes.Equal(x.book.passwords[k.ID].MAC, k.MAC) || revoked {
 			return "app password " + k.ID + " was revoked, or nobody made it"
 		}
@@ -82,14 +85,12 @@ func (x *deed) unprotected() string {
 	switch q := x.c.Unprotect; {
 	case is.Mode == TwoFactor && verified == 0:
 		return "without a phone"
-	case x.accepted() && (x.c.Verify != nil || x.c.Enter != nil) && (x.r.Assurance == TwoFactorLevel) != (was.Mode == TwoFactor):
-		return fmt.Sprintf("the answer is worth %v in mode %v", x.r.Assurance, was.Mode)
 	case was.Mode == is.Mode:
-		if x.c.Protect == nil && (!bytes.Equal(was.Link, is.Link) || was.Until != is.Until) {
+		if x.turnsOn() == nil && (!bytes.Equal(was.Link, is.Link) || was.Until != is.Until) {
 			return "the link has changed"
 		}
 	case is.Mode == TwoFactor:
-		if !(x.c.Protect != nil && x.done()) && !(was.Mode == Pending && x.c.VerifyPhone != nil && x.accepted()) {
+		if x.turnsOn() == nil && !(was.Mode == Pending && x.c.VerifyPhone != nil && x.accepted()) {
 			return "nobody turned it on"
 		}
 	case was.Mode == Pending:
@@ -104,13 +105,27 @@ func (x *deed) unprotected() string {
 }
 
 func (x *deed) overheard() string {
+	ids := map[string]bool{}
 	for _, n := range x.d.Notices {
+		if ids[n.ID] {
+			return "two notices of one act have one id"
+		}
+		ids[n.ID] = true
 		if salt, is := x.house.ledger.notices[x.life()+n.ID]; is && salt != string(x.c.Salt) { // the same command again is the same notice
 			return "two notices have one id"
 		}
-		if n.Kind.Gateway() {
-			who := x.after.Phone(n.Phone)
-			if who == nil || who.Number != n.Number || n.N == 0 || n.N != x.after.Channels.Made || n.SignIn != "" && who.Verified == 0 {
+		switch who := x.after.Phone(n.Phone); {
+		case !n.Kind.Gateway():
+		case n.Kind != NoticeSend:
+			if who = x.before.Phone(n.Phone); who == nil || who.Number != n.Number || who.Verified == 0 || n.N != 0 {
+				return fmt.Sprintf("a message goes to %s, of %+v", n.Number, who)
+			}
+		case n.TwoStep:
+			if t := x.after.TwoStep; !slices.ContainsFunc(t.Phones, func(p StepPhone) bool { return p.ID == n.Phone && p.Number == n.Number }) || n.N == 0 || n.N != t.Code {
+				return fmt.Sprintf("a code of two-step verification goes to %s, of %+v", n.Number, t)
+			}
+		default:
+			if who == nil || who.Number != n.Number || n.N == 0 || n.N != x.after.Channels.Made || n.SignIn+n.Recovery != "" && who.Verified == 0 {
 				return fmt.Sprintf("a code goes to %s, of %+v", n.Number, who)
 			}
 		}
@@ -121,7 +136,7 @@ func (x *deed) overheard() string {
 			}
 			y := x.after.SignIn(n.SignIn)
 			if k == nil || k.Kind != Device || y != nil && y.Own == id || n.Kind == NoticeDeviceLost && n.Credential == id ||
-				len(x.policy.Platforms) > 0 && k.Platform == "watchOS" {
+				len(x.policy.Platforms) > 0 && k.Platform == "watchOS" && n.Recovery == "" {
 				return fmt.Sprintf("%s is told of %v", id, n.Kind)
 			}
 		}
@@ -187,18 +202,33 @@ func (s *State) appPasswords() []AppPassword {
 }
 
 func (x *deed) unproved() string {
-	signIn := ""
+	signIn, guarded := "", false
 	switch c := x.c; {
-	case x.policy.StepUpMinutes == 0 || !x.done() || len(x.book.trusted)+len(x.book.phones) == 0:
+	case !x.done():
 		return ""
 	case c.AddPhone != nil:
-		signIn = c.AddPhone.SignIn
+		signIn, guarded = c.AddPhone.SignIn, c.AddPhone.Guarded && x.before.Enrolment.Mode == TwoFactor
 	case c.EditPhone != nil:
-		signIn = c.EditPhone.SignIn
+		signIn, guarded = c.EditPhone.SignIn, c.EditPhone.Guarded && x.before.Enrolment.Mode == TwoFactor
+	case c.EnrolTwoStep != nil && !c.EnrolTwoStep.Imported:
+		signIn = c.EnrolTwoStep.SignIn
+	case c.Enrol != nil:
+		signIn, guarded = c.Enrol.SignIn, c.Enrol.Guarded
 	default:
 		return ""
 	}
-	if at, is := x.book.verified[signIn]; !is || x.at-at >= Time(x.policy.StepUpMinutes)*minute {
+	owned := x.before.Enrolment.Mode == TwoFactor
+	for _, k := range x.book.trusted {
+		owned = owned || k.Kind == Device
+	}
+	within := Time(x.policy.StepUpMinutes) * minute
+	switch guarded = guarded && owned && !x.policy.OpenEnrolment; {
+	case guarded && within == 0:
+		within = 10 * minute
+	case !guarded && (x.c.Enrol != nil || within == 0 || len(x.book.trusted)+len(x.book.phones) == 0):
+		return ""
+	}
+	if at, is := x.book.verified[signIn]; !is || x.at-at >= within {
 		return "there was none of late"
 	}
 	return ""

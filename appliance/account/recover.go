@@ -121,16 +121,16 @@ func startRecovery(p Policy, s *State, c *Command) Decision {
 
 func recoveryAct(p Policy, s *State, c *Command) Decision {
 	q := c.RecoveryAct
-	a := act{outcome: NotFound, subject: q.Recovery}
+	a := act{outcome: NotFound, subject: q.Recovery, macs: c.macs()} // whatever has become of it since a module computed
+	if a.macs > 0 {
+		a.named = CodeKey
+	}
 	if s == nil || s.Access.Recovery.ID != q.Recovery {
 		return unchanged(s, c, a)
 	}
 	if q.Attempt != nil && q.Act == RecoveryEvidence {
 		if retryAt, is := s.LockedAt(c.Time); is {
-			a.outcome, a.retryAt, a.macs = Locked, retryAt, q.Attempt.MACs
-			if a.macs > 0 {
-				a.named = CodeKey
-			}
+			a.outcome, a.retryAt = Locked, retryAt
 			return locked(s, c, a)
 		}
 	}
@@ -168,10 +168,6 @@ func recoveryAct(p Policy, s *State, c *Command) Decision {
 		by = a.key.ID
 	case PhoneCodeEvidence:
 		live := s.LiveRecoveryCode(p, n.Time)
-		a.macs = q.Attempt.MACs
-		if a.macs > 0 {
-			a.named = CodeKey
-		}
 		switch {
 		case live == 0:
 			a.outcome = Ended // nothing was compared: nothing is charged
@@ -439,7 +435,7 @@ func accessCommand(p Policy, s *State, c *Command) (Decision, bool) {
 	case c.RedeemGrant != nil && s != nil && !s.Phantom:
 		return redeemGrant(p, s, c), true
 	case c.RedeemGrant != nil: // as an account of which no grant was given
-		return unchanged(s, c, act{outcome: Wrong, subject: c.RedeemGrant.Recovery}), true
+		return unchanged(s, c, act{outcome: Wrong, subject: c.RedeemGrant.Recovery, macs: c.macs()}), true
 	}
 	return Decision{}, false
 }

@@ -255,7 +255,7 @@ func trustCommand(p Policy, s *State, c *Command) (Decision, bool) {
 	case c.EndTrust == nil && c.ChangePassword == nil:
 		return Decision{}, false
 	case s == nil || s.Phantom:
-		return unchanged(s, c, act{outcome: NotFound}), true
+		return unchanged(s, c, act{outcome: NotFound, macs: c.macs()}), true
 	case c.EndTrust != nil:
 		return endTrust(s, c), true
 	}
