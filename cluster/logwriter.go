@@ -22,6 +22,9 @@ const (
 	// maxLogLag is how many entries may wait for their files before the node says that it is not ready. What waits is in
 	// the state, and goes to a follower with it.
 	maxLogLag = 64 * tiles.BundleSize
+	// logStep is how many new entries the writer waits for, or for logRetry: each time it looks at the state and compares it
+	// with the files, which costs as much as writing a bundle.
+	logStep = 4 * tiles.BundleSize
 	// dropAfter is how many entries that are in files are dropped from the state at once.
 	dropAfter = 16 * tiles.BundleSize
 )
@@ -87,7 +90,7 @@ func (w *logWriter) run() {
 			next = ^uint64(0) >> 1
 		}
 		ctx, cancel := context.WithTimeout(w.r.life, logRetry)
-		_ = w.r.fsm.logged.wait(ctx, w.r.stopping, next+tiles.BundleSize)
+		_ = w.r.fsm.logged.wait(ctx, w.r.stopping, next+logStep)
 		cancel()
 		select {
 		case <-w.r.stopping:
