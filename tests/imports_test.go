@@ -23,7 +23,7 @@ type rule struct {
 }
 
 var (
-	ours = []string{"appliance", "hsm", "cluster", "api", "cmd", "firmware-sim", "tests"}
+	ours = []string{"appliance", "hsm", "cluster", "api", "radius", "cmd", "firmware-sim", "tests"}
 	// impure is what would let a clock, a chance, a module, a goroutine or a logger into the core.
 	impure = []string{
 		"time", "crypto/rand", "math/rand", "math/rand/v2", "log", "log/slog", "os", "net", "net/http", "sync", "sync/atomic",
@@ -45,16 +45,17 @@ var rules = []rule{
 	{"appliance/account", ours, []string{"appliance/audit", "appliance/otp"}, "the core knows codes and entries, nothing else"},
 	{"hsm", ours, []string{"hsm", "hsm/pkcs11", "hsm/hsmtest"}, "hardware knows nobody who uses it"},
 	{"cluster", ours, []string{"cluster", "cluster/clustertest", "cluster/failpoint", "appliance/audit", "appliance/audit/tiles", "appliance/audit/index"}, "an engine knows commands and entries, not what they mean"},
-	{"appliance", []string{"api", "cmd", "firmware-sim", "tests"}, nil, "use cases don't know who calls"},
-	{"api", []string{"cmd", "firmware-sim", "tests"}, nil, "only the binary sees everything"},
+	{"appliance", []string{"api", "radius", "cmd", "firmware-sim", "tests"}, nil, "use cases don't know who calls"},
+	{"api", []string{"radius", "cmd", "firmware-sim", "tests"}, nil, "only the binary sees everything"},
 	{"api/client", ours, []string{"api/client", "api/wire"}, "a front-end links nothing of the server"},
 	{"api/device", ours, []string{"api/device"}, "a phone links nothing of the server"},
 	{"api/demo", ours, []string{"api/demo", "api/demo/app", "api/client", "api/device", "api/wire"}, "a customer has the public API and nothing else"},
 	{"api/demo/app", ours, []string{"api/demo/app", "api/device", "api/wire"}, "a phone reaches its account through a front-end only"},
+	{"radius", ours, []string{"api/client", "api/wire", "hsm"}, "a front-end like any other: it has the client and nothing of the server"},
 	{"api/wire", ours, nil, "a front-end links nothing of the server"},
 	{
 		"cmd/strongroom-verify",
-		[]string{"appliance", "hsm", "cluster", "api", "firmware-sim", "tests"},
+		[]string{"appliance", "hsm", "cluster", "api", "radius", "firmware-sim", "tests"},
 		[]string{"appliance/audit", "appliance/audit/export"},
 		"an auditor's program has nothing of the server in it",
 	},

@@ -88,7 +88,7 @@ Commands of a node take --config. Commands of a client take --nodes and --creden
 	}
 	add(groupNode, newConfig(t), newInit(t), newJoin(t), newServe(t), newHealth(t), newVersion(t))
 	add(groupCluster, newStatus(t), newToken(t), newNode(t), newClient(t), newPolicy(t), newWebhook(t), newLog(t), newAudit(t))
-	add(groupTenant, newAccount(t), newDevice(t))
+	add(groupTenant, newAccount(t), newDevice(t), newRadius(t))
 	root.AddCommand(newTrust(t))
 	wrapArgs(root)
 	return root

@@ -89,12 +89,21 @@ func (c *Config) soPINFile() string {
 	return c.Module.SOPINFile
 }
 
-// readPIN checks the file that it has open, so that nobody can change it in between. One line end is cut off. No message
-// quotes the content.
 func readPIN(key, path string) (*hsm.Secret, error) {
-	f, err := os.Open(path)
+	pin, err := ReadSecret(path, "the PIN", 1, maxPIN)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return pin, nil
+}
+
+// ReadSecret reads a secret from a file of one line of least to most bytes, which nobody but its owner may read; what is
+// its name in a message. It checks the file that it has open, so that nobody can change it in between. One line end is cut
+// off. No message quotes the content.
+func ReadSecret(path, what string, least, most int) (*hsm.Secret, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -102,22 +111,22 @@ func readPIN(key, path string) (*hsm.Secret, error) {
 		err = onlyOwner(path, info)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
+		return nil, err
 	}
-	buffer := make([]byte, maxPIN+3)
+	buffer := make([]byte, most+3)
 	n, err := io.ReadFull(f, buffer)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%s: reading %s: %w", key, path, err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	pin := bytes.TrimSuffix(bytes.TrimSuffix(buffer[:n], []byte("\n")), []byte("\r"))
-	if len(pin) == 0 || len(pin) > maxPIN || bytes.ContainsAny(pin, "\r\n\x00") {
+	secret := bytes.TrimSuffix(bytes.TrimSuffix(buffer[:n], []byte("\n")), []byte("\r"))
+	if len(secret) < least || len(secret) > most || bytes.ContainsAny(secret, "\r\n\x00") {
 		clear(buffer)
-		return nil, fmt.Errorf("%s: %s must hold one line of 1 to %d bytes, the PIN", key, path, maxPIN)
+		return nil, fmt.Errorf("%s must hold one line of %d to %d bytes, %s", path, least, most, what)
 	}
-	return hsm.NewSecret(pin), nil
+	return hsm.NewSecret(secret), nil
 }
 
-// onlyOwner refuses a PIN that others can read.
+// onlyOwner refuses a secret that others can read.
 func onlyOwner(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a file", path)
