@@ -237,9 +237,22 @@ func (r *rig) call(ctx context.Context, node int, method, path, key string, body
 	return response.StatusCode, json.Unmarshal(answer, out)
 }
 
+// surely is call as a client makes it: what has no outcome, because a leader is being elected, is sent again with its key.
+func (r *rig) surely(ctx context.Context, node int, method, path, key string, body, out any) error {
+	if key == "" {
+		key = rand.Text()
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // a poll's pause
+		status, err := r.call(ctx, node, method, path, key, body, out)
+		if status != http.StatusServiceUnavailable && status != http.StatusGatewayTimeout || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
 func (r *rig) do(t *testing.T, node int, method, path string, body, out any) {
 	t.Helper()
-	if _, err := r.call(t.Context(), node, method, path, "", body, out); err != nil {
+	if err := r.surely(t.Context(), node, method, path, "", body, out); err != nil {
 		t.Fatal(err)
 	}
 }
