@@ -78,16 +78,15 @@ const (
 	selfRemoved  = "This phone number was removed from an account and gets no more codes for it. If that wasn't you, sign in and look at your devices and numbers."
 )
 
-// tell is the body of a message without a code; nil for one that is no longer of use.
+// tell is the body of a text without a code; nil for one that is no longer of use.
 func (s *Service) tell(n account.Notice) ([]byte, error) {
 	if account.Time(s.now().UnixMilli()) >= n.Expires {
 		return nil, nil
 	}
-	job := jobJSON{Account: n.Account, Phone: n.Phone, Channel: "text", To: n.Number, Text: selfRemoved, Expires: moment(n.Expires)}
-	if n.Masked != "" {
-		job.Text = fmt.Sprintf(otherRemoved, n.Masked)
-	}
-	return marshalNotice(n, job)
+	return marshalNotice(n, jobJSON{
+		Account: n.Account, Recovery: n.Recovery, Phone: n.Phone, About: n.About.String(), Channel: "text", To: n.Number,
+		Text: tellMessage(n), Expires: moment(n.Expires),
+	})
 }
 
 // noticeBody is the body of a notice; nil for a code that is no longer of use. A code is computed here, when it is
@@ -96,13 +95,8 @@ func (s *Service) noticeBody(ctx context.Context, q queue, n account.Notice) ([]
 	if !n.Kind.Gateway() {
 		return s.frontendBody(ctx, q.tenant, n)
 	}
-	if n.Kind == account.NoticeMessage {
-		return s.tell(n)
-	}
 	if n.Kind == account.NoticeTell {
-		return marshalNotice(n, jobJSON{
-			Account: n.Account, Recovery: n.Recovery, Phone: n.Phone, About: n.About.String(), Channel: "text", To: n.Number, Text: tellMessage(n), Expires: moment(n.Expires),
-		})
+		return s.tell(n)
 	}
 	state, err := s.state(q.tenant, q.account)
 	if err != nil {
@@ -170,10 +164,15 @@ func textMessage(code, domain string, n account.Notice) string {
 	return fmt.Sprintf("%s\n\n@%s #%s", text, domain, code)
 }
 
-// tellMessage is a text message about a recovery. It has no code and no link: there is nothing in it to be phished with.
+// tellMessage is a text message without a code. It has no link either: there is nothing in it to be phished with.
 func tellMessage(n account.Notice) string {
 	at := moment(n.Ready).Format("2 January 2006, 15:04 MST")
 	switch n.About {
+	case account.NoticePhoneRemoved:
+		if n.Masked == "" {
+			return selfRemoved
+		}
+		return fmt.Sprintf(otherRemoved, n.Masked)
 	case account.NoticeRecoveryStarted:
 		return "Somebody has asked to recover your account. It can be completed from " + at +
 			" on, or sooner with more proof. If that is not you: sign in, or say no on one of your devices. Nobody who works for us can make it faster."

@@ -158,7 +158,7 @@ func TestE5_AnOldMessageIsNotSent(t *testing.T) {
 			return nil
 		})
 		var told []string
-		for _, m := range h.texts(name, "message.send") {
+		for _, m := range h.texts(name, "phone.tell") {
 			told = append(told, m.To)
 			if strings.Contains(m.Text, "•••• •• 01") != (m.Phone == phones[1]) || strings.Contains(m.Text, name) {
 				t.Errorf("%s is told %q", m.To, m.Text)

@@ -48,7 +48,7 @@ func (s *Site) takeJob(body []byte) error {
 	if err := json.Unmarshal(body, &n); err != nil {
 		return fmt.Errorf("reading a job: %w", err)
 	}
-	if n.Type != wire.NoticeSend && n.Type != wire.NoticeTell && n.Type != wire.NoticeMessage {
+	if n.Type != wire.NoticeSend && n.Type != wire.NoticeTell {
 		return nil
 	}
 	h := s.homes.ofAccount(n.Data.Account)

@@ -160,13 +160,13 @@ func TestNoticesHaveWords(t *testing.T) {
 // TestTextsWithoutACodeArrive: what the gateway is to tell people is in the inbox, and is no code of a phone that waits.
 func TestTextsWithoutACodeArrive(t *testing.T) {
 	s, h := newSite(t)
-	for _, kind := range []string{wire.NoticeTell, wire.NoticeMessage, "another.kind"} {
+	for _, kind := range []string{wire.NoticeTell, "another.kind"} {
 		job := wire.CodeJob{Account: h.person.Account, Phone: "p1", Channel: "text", Text: "Somebody recovers your account."}
 		if err := s.takeJob([]byte(answered(t, map[string]any{"type": kind, "data": job}))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if list := h.inbox(); len(list) != 2 {
+	if list := h.inbox(); len(list) != 1 {
 		t.Errorf("the inbox has %+v", list)
 	}
 	done := make(chan struct{})

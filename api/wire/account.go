@@ -142,7 +142,7 @@ type Policy struct {
 	SendsPerPhone       int    `json:"sends_per_phone,omitempty" minimum:"0" maximum:"20" doc:"Codes that may be sent to one number within an hour; absent or 0: 5."`
 	SendsPerAccount     int    `json:"sends_per_account,omitempty" minimum:"0" maximum:"40" doc:"Codes that may be sent for one account within an hour; absent or 0: 10."`
 	SendCooldownSeconds int    `json:"send_cooldown_seconds,omitempty" minimum:"0" maximum:"600" doc:"Between two codes to one number; absent or 0: 30."`
-	TellPhones          bool   `json:"tell_phones,omitempty" doc:"When a number is removed, all verified numbers of the account are told by a text, that one too. The gateway gets message.send for it."`
+	TellPhones          bool   `json:"tell_phones,omitempty" doc:"When a number is removed, all verified numbers of the account are told by a text, that one too. The gateway gets phone.tell for it."`
 	StepUpMinutes       int    `json:"step_up_minutes,omitempty" minimum:"0" maximum:"1440" doc:"How long ago a sign-in may have been verified that phones are changed with; absent or 0: none is asked for unless the account is protected, and devices are added with one of ten minutes."`
 
 	NoBrowserTrust bool `json:"no_browser_trust,omitempty" doc:"No browser is trusted, nor any that was before."`

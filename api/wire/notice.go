@@ -9,7 +9,7 @@ import (
 type Notice struct {
 	Type      string          `json:"type" example:"sign-in.begun"`
 	Timestamp time.Time       `json:"timestamp"`
-	Data      json.RawMessage `json:"data" doc:"A NoticeData, or for code.send, phone.tell and message.send a CodeJob."`
+	Data      json.RawMessage `json:"data" doc:"A NoticeData, or for code.send and phone.tell a CodeJob."`
 }
 
 // Types of notices.
@@ -28,7 +28,6 @@ const (
 	NoticeProtectionOff = "protection.off"
 	NoticeDeviceLost    = "device.lost"
 	NoticeNotMe         = "sign-in.not_me" // alert: a sign-in was denied by somebody who says that it isn't theirs
-	NoticeMessage       = "message.send"   // the gateway's: a text without a code
 
 	NoticeBrowserTrusted  = "browser.trusted"
 	NoticeBrowserReused   = "browser.token-reused" // its trust has ended: two browsers have had its token
@@ -69,7 +68,7 @@ type NoticeData struct {
 	LinkToken  string     `json:"link_token,omitempty"` // for the mail that tells the person: it turns protection off again
 }
 
-// CodeJob is what a gateway is to send or say. That of message.send has no code: it tells a number that one was removed.
+// CodeJob is what a gateway is to send or say. That of phone.tell has no code.
 type CodeJob struct {
 	Account  string    `json:"account"`
 	SignIn   string    `json:"sign_in,omitempty"` // absent: of two-step verification, a recovery, or it verifies the phone

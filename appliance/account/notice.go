@@ -35,8 +35,7 @@ type Notice struct {
 	Reason DenyReason `cbor:"56,keyasint,omitempty"`
 	// TwoStep says that the code is one of two-step verification.
 	TwoStep bool `cbor:"50,keyasint,omitempty"`
-	// Recovery and Ready are of a recovery; Phones are those that are told of it by the gateway, each by a notice of its own:
-	// NoticeTell, with what it is About.
+	// Recovery and Ready are of a recovery; Phones are those that are told of it by the gateway, each by a NoticeTell.
 	Recovery string     `cbor:"46,keyasint,omitempty"`
 	Ready    Time       `cbor:"47,keyasint,omitempty"`
 	Phones   []string   `cbor:"48,keyasint,omitempty"`
@@ -75,11 +74,8 @@ const (
 	NoticeDeviceLost
 )
 
-// Kinds that warn.
-const (
-	NoticeNotMe   NoticeKind = 56 + iota // a sign-in was denied by somebody who says that it isn't theirs
-	NoticeMessage                        // the gateway's: a message to Number that Masked was removed; empty: it itself
-)
+// NoticeNotMe warns: a sign-in was denied by somebody who says that it isn't theirs.
+const NoticeNotMe NoticeKind = 56
 
 // Kinds about two-step verification.
 const (
@@ -97,7 +93,9 @@ const (
 	NoticeRecoveryCompleted
 	NoticeRecoveryCancelled
 	NoticePasswordReset
-	NoticeTell // the gateway's
+	// NoticeTell is the gateway's: a text without a code to Number, on what it is About. One on a number that was removed has
+	// that number's Masked, and none when it is the one that is told.
+	NoticeTell
 )
 
 var noticeNames = [...]string{
@@ -107,7 +105,7 @@ var noticeNames = [...]string{
 	NoticePhoneRemoved:   "phone.removed",
 	NoticeBrowserTrusted: "browser.trusted", NoticeBrowserReused: "browser.token-reused", NoticePasswordChanged: "password.changed",
 	NoticeProtectionOn: "protection.on", NoticeProtectionOff: "protection.off", NoticeDeviceLost: "device.lost",
-	NoticeNotMe: "sign-in.not_me", NoticeMessage: "message.send",
+	NoticeNotMe:     "sign-in.not_me",
 	NoticeTwoStepOn: "two-step.on", NoticeTwoStepOff: "two-step.off", NoticeRecoveryKeyMade: "recovery-key.made",
 	NoticeRecoveryKeyUsed: "recovery-key.used",
 	NoticeRecoveryStarted: "recovery.started", NoticeRecoveryShortened: "recovery.shortened",
@@ -124,7 +122,7 @@ func (k NoticeKind) String() string {
 }
 
 // Gateway says that the notice goes to the operator's gateway, and to nobody else.
-func (k NoticeKind) Gateway() bool { return k == NoticeSend || k == NoticeMessage || k == NoticeTell }
+func (k NoticeKind) Gateway() bool { return k == NoticeSend || k == NoticeTell }
 
 // noticeOf begins a notice about a sign-in.
 func noticeOf(k NoticeKind, x *SignIn) Notice {

@@ -219,7 +219,7 @@ func (s *State) messages(p Policy, removed *Phone, now Time) (list []Notice) {
 	}
 	for i := range s.Phones {
 		if x := &s.Phones[i]; x.Verified != 0 {
-			m := Notice{Kind: NoticeMessage, Phone: x.ID, Number: x.Number, Expires: now + TellFor}
+			m := Notice{Kind: NoticeTell, About: NoticePhoneRemoved, Phone: x.ID, Number: x.Number, Expires: now + TellFor}
 			if x.ID != removed.ID {
 				m.Masked = removed.Masked()
 			}

@@ -73,7 +73,7 @@ func TestRemovingIsTold(t *testing.T) {
 				if n.Phone != "p2" || n.Number != "" || !slices.Equal(n.Devices, []string{"phone", "tablet"}) {
 					t.Errorf("%s: the front-end is told %+v", x.name, n)
 				}
-			case n.Kind != NoticeMessage || !n.Kind.Gateway() || n.N != 0 || n.Expires != at+TellFor || (n.Masked == "•••• •• 02") != (n.Phone != "p2") ||
+			case n.Kind != NoticeTell || n.About != NoticePhoneRemoved || !n.Kind.Gateway() || n.N != 0 || n.Expires != at+TellFor || (n.Masked == "•••• •• 02") != (n.Phone != "p2") ||
 				n.Number != map[string]string{"p1": "+14155550101", "p2": "+14155550102", "p3": "+14155550103"}[n.Phone]:
 				t.Errorf("%s: a message is %+v", x.name, n)
 			default:

@@ -179,7 +179,7 @@ func TestE5_ARemovedNumberIsTold(t *testing.T) {
 	before := r.head(t)
 	messages := func() (to []string) {
 		for _, g := range o.gateway.of(account) {
-			if g.notice.Type == wire.NoticeMessage {
+			if g.notice.Type == wire.NoticeTell {
 				to = append(to, g.job.To)
 			}
 		}
@@ -191,8 +191,8 @@ func TestE5_ARemovedNumberIsTold(t *testing.T) {
 	if told.data.Phone != hers.ID || told.data.Masked != "•••• •• 42" || !slices.Equal(told.data.Devices, []string{p.signIn.Device}) {
 		t.Errorf("the front-end is told %+v", told.data)
 	}
-	left := o.gateway.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeMessage && g.job.Phone == mine.ID }).job
-	gone := o.gateway.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeMessage && g.job.Phone == hers.ID }).job
+	left := o.gateway.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeTell && g.job.Phone == mine.ID }).job
+	gone := o.gateway.await(t, account, func(g received) bool { return g.notice.Type == wire.NoticeTell && g.job.Phone == hers.ID }).job
 	if left.To != "+14155550141" || !strings.Contains(left.Text, "•••• •• 42") || left.Digits != "" || left.Channel != "text" {
 		t.Errorf("the number that remains is told %+v", left)
 	}
