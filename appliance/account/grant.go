@@ -265,8 +265,9 @@ func redeemGrant(p Policy, s *State, c *Command) Decision {
 
 // bindAnew ends a recovery well. What there was of credentials and app passwords goes in the step in which the new device
 // comes: it was lost, and may be in a stranger's hand. So does trust in browsers, and what was proved in sign-ins of before:
-// a stranger who just used the lost device could add one of their own with it. Phones stay, since one has to remain; the
-// new device can remove them.
+// a stranger who just used the lost device could add one of their own with it. Two-step verification ends: whoever had its
+// phones and recovery key would have used them, and nothing else turns it off. Protection's phones stay, since one has to
+// remain; the new device can remove them.
 func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 	q := c.RedeemGrant
 	if q.Device == nil {
@@ -280,8 +281,10 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 		n.drop(0)
 	}
 	n.Attempts = Attempts{} // NIST SP 800-63B, Section 5.2.2: bound anew
-	n.revokeAppPasswords()
+	passwords := n.revokeAppPasswords()
 	browsers := n.without(everyBrowser) // their tokens may be in a stranger's hand as well
+	stepped := n.Enrolment.Mode == TwoStep
+	n.endTwoStep()
 	cancelled := n.cancelSignIns(s)
 	n.forgetVerified("")
 	n.revoke(GrantReset)
@@ -307,10 +310,16 @@ func bindAnew(p Policy, s *State, c *Command, a act) Decision {
 		if len(browsers) > 0 {
 			d.Entry.Detail += ", browsers: " + strings.Join(browsers, " ")
 		}
+		if len(passwords) > 0 {
+			d.Entry.Detail += ", app passwords: " + strings.Join(passwords, " ")
+		}
 	}
 	d.Also = append(d.Also, enrolled.Entries()...)
 	d.Notices = append(d.Notices, enrolled.Notices...)
 	d.notify(c, cancelled...)
+	if stepped {
+		d.endedTwoStep(c, n)
+	}
 	d.tellOfRecovery(c, s, NoticeRecoveryCompleted, told)
 	return d
 }

@@ -25,7 +25,7 @@ func (x *deed) stepsThen() stepPage {
 	}
 	off := stepPage{made: p.made, sent: p.sent}
 	switch c := x.c; {
-	case c.Create != nil && x.done(), c.EndTwoStep != nil && x.done(), x.turnsOn() != nil:
+	case c.Create != nil && x.done(), c.EndTwoStep != nil && x.done(), x.turnsOn() != nil, x.bindsAnew():
 		return off
 	case c.EnrolTwoStep != nil && x.done():
 		off.on, off.pending = c.EnrolTwoStep.Imported, !c.EnrolTwoStep.Imported

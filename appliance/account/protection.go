@@ -306,10 +306,7 @@ func (on *turned) add(d *Decision, c *Command) {
 	d.Keeps = on.keeps
 	d.Also = append(d.Also, on.enrolled.Entries()...)
 	if on.request.Move {
-		d.also(opEndTwoStep, "", "")
-		e := d.Also[len(d.Also)-1]
-		e.KeyVersion, e.MACs, e.Detail = 0, 0, ""
-		d.notify(c, on.next.twoStepNotice(NoticeTwoStepOff))
+		d.endedTwoStep(c, on.next)
 	}
 	if len(on.next.Enrolment.Link) > 0 {
 		d.also(opMakeLink, PepperKey, on.device)

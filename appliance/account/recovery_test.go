@@ -98,6 +98,27 @@ func TestRecoveryEndsBrowsersAndSignIns(t *testing.T) {
 	}
 }
 
+// TestRecoveryEndsTwoStep: who lost its phones and the recovery key could never turn it off, and who found them not be kept
+// out.
+func TestRecoveryEndsTwoStep(t *testing.T) {
+	w := stepper(t)
+	w.proves()
+	w.want(Done, w.makeKey("found"))
+	w.policy.Recovery = recoverable
+	w.want(Done, w.recover("r1"))
+	w.want(Done, w.says(PasswordEvidence))
+	w.now += 14 * day
+	w.want(Done, w.claim())
+	before := len(w.notices)
+	w.want(Done, w.rebind("new", true))
+	w.mode(Unprotected, PasswordLevel)
+	if !w.logged(opEndTwoStep) || len(w.told(before, NoticeTwoStepOff)) != 1 {
+		t.Error("nobody is told that it ended")
+	}
+	w.want(Wrong, w.recoveryKey("found"))
+	w.want(NotFound, w.endSteps())
+}
+
 // TestRecoveryEvidence: what each kind shortens, once, and never below the floor.
 func TestRecoveryEvidence(t *testing.T) {
 	w := recovering(t, "phone")

@@ -227,6 +227,17 @@ func (s *State) endTwoStep() {
 	}
 }
 
+// endedTwoStep records and tells that two-step verification ended with another act. n is the new state.
+func (d *Decision) endedTwoStep(c *Command, n *State) {
+	if d.Entry == nil {
+		return
+	}
+	d.also(opEndTwoStep, "", "")
+	e := d.Also[len(d.Also)-1]
+	e.KeyVersion, e.MACs, e.Detail = 0, 0, ""
+	d.notify(c, n.twoStepNotice(NoticeTwoStepOff))
+}
+
 // twoStepNotice tells the front-end and the account's devices. s is the new state.
 func (s *State) twoStepNotice(k NoticeKind) Notice {
 	return Notice{Kind: k, Devices: s.deciders(&SignIn{})}
