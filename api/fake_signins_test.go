@@ -109,17 +109,18 @@ func (s *scripted) VerifyPhone(_ context.Context, c appliance.Caller, key, name,
 	return s.answer, s.err
 }
 
-func (s *scripted) Notices(ctx context.Context, c appliance.Caller, after *uint64, missed func() error, fn func(appliance.NoticeEvent) error) error {
+func (s *scripted) Notices(ctx context.Context, c appliance.Caller, after *uint64, begun func(missed bool) error, fn func(appliance.NoticeEvent) error) error {
 	s.note("Notices", c, "", "")
 	s.after = after
 	if s.until != nil {
 		end, _ := ctx.Deadline()
 		s.until <- end
 	}
-	if after != nil {
-		if err := missed(); err != nil {
-			return err
-		}
+	if s.err != nil {
+		return s.err
+	}
+	if err := begun(after != nil); err != nil {
+		return err
 	}
 	for _, n := range s.notices {
 		if err := fn(n); err != nil {

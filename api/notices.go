@@ -131,19 +131,34 @@ func (a *API) streamNotices(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	events := make(chan event)
-	ended := make(chan error, 1)
+	begun, ended := make(chan bool, 1), make(chan error, 1)
 	go func() {
-		ended <- a.service.Notices(ctx, exchangeOf(ctx).caller, after, func() error {
-			return push(ctx, events, event{kind: "missed"})
+		ended <- a.service.Notices(ctx, exchangeOf(ctx).caller, after, func(missed bool) error {
+			begun <- missed
+			return nil
 		}, func(n appliance.NoticeEvent) error {
 			return push(ctx, events, event{id: n.Number, kind: n.Type, data: n.Body})
 		})
 	}()
-	beat := time.NewTicker(streamBeat)
-	defer beat.Stop()
-	if err := s.begin(); err != nil {
+	// Whoever sees the stream begin relies on it: what comes from then on is in it.
+	select {
+	case missed := <-begun:
+		if s.begin() != nil || missed && s.send(event{kind: "missed"}) != nil {
+			return
+		}
+	case err := <-ended:
+		if err != nil {
+			a.fail(w, r, err)
+		}
+		return
+	case <-a.ending.Done():
+		a.fail(w, r, appliance.ErrUnavailable)
+		return
+	case <-ctx.Done():
 		return
 	}
+	beat := time.NewTicker(streamBeat)
+	defer beat.Stop()
 	for {
 		var err error
 		select {

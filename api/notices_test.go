@@ -96,6 +96,16 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 }
 
 // A stream ends with the certificate that it was allowed by; and its head alone is no stream.
+// TestNoticesDontBeginInVain: whoever sees a stream begin misses nothing of what comes; where it can't, it is a problem.
+func TestNoticesDontBeginInVain(t *testing.T) {
+	service := streaming()
+	service.err = appliance.ErrUnavailable
+	s := serve(t, Config{Service: service}, false)
+	if answer, _ := openStream(t, s, "40"); answer.StatusCode != 503 || answer.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d %v", answer.StatusCode, answer.Header)
+	}
+}
+
 func TestNoticesEndWithTheirCertificate(t *testing.T) {
 	service := streaming()
 	service.until = make(chan time.Time, 1)

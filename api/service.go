@@ -53,7 +53,7 @@ type Service interface {
 	SignOutDevice(ctx context.Context, c appliance.Caller, idempotencyKey, name, device string) error
 	ChangePassword(ctx context.Context, c appliance.Caller, idempotencyKey, name string, r appliance.PasswordChange) error
 
-	Notices(ctx context.Context, c appliance.Caller, after *uint64, missed func() error, fn func(appliance.NoticeEvent) error) error
+	Notices(ctx context.Context, c appliance.Caller, after *uint64, begun func(missed bool) error, fn func(appliance.NoticeEvent) error) error
 	Webhooks(ctx context.Context, c appliance.Caller, tenant string) ([]appliance.Webhook, error)
 	SetWebhook(ctx context.Context, c appliance.Caller, tenant, destination, url string, secret *hsm.Secret) (appliance.Webhook, error)
 	RemoveWebhook(ctx context.Context, c appliance.Caller, tenant, destination string) error

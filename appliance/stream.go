@@ -14,9 +14,10 @@ type NoticeEvent struct {
 }
 
 // Notices gives the notices of the caller's tenant after a number to fn, and those that come, until ctx ends or fn fails.
-// With a nil number it begins with those that come. missed is told before if some that came after the number are no
-// longer kept: the front-end has to look at its accounts again. The codes that a gateway sends are never among them.
-func (s *Service) Notices(ctx context.Context, c Caller, after *uint64, missed func() error, fn func(NoticeEvent) error) error {
+// With a nil number it begins with those that come once begun was called, which is before the first; it is told whether some
+// that came after the number are no longer kept: then the front-end has to look at its accounts again. The codes that a
+// gateway sends are never among them.
+func (s *Service) Notices(ctx context.Context, c Caller, after *uint64, begun func(missed bool) error, fn func(NoticeEvent) error) error {
 	if err := s.engine.Sync(ctx); err != nil {
 		return engineError(err)
 	}
@@ -29,13 +30,14 @@ func (s *Service) Notices(ctx context.Context, c Caller, after *uint64, missed f
 	if err != nil {
 		return err
 	}
+	missed := false
 	if after != nil && *after+1 < next {
-		if oldest := max(next, keepNotices+1) - keepNotices; *after+1 < oldest {
-			if err := missed(); err != nil {
-				return err
-			}
-		}
+		oldest := max(next, keepNotices+1) - keepNotices
+		missed = *after+1 < oldest
 		next = *after + 1
+	}
+	if err := begun(missed); err != nil {
+		return err
 	}
 	for {
 		rung := s.noticed.wait()
