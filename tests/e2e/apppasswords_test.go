@@ -182,7 +182,7 @@ func TestA1_AppPasswordsAfterAPulledToken(t *testing.T) {
 	chassis := r.rack.Chassis[node]
 	check(t, chassis.PullToken())
 	check(t, chassis.AwaitNotReady(deadline(t, 10*time.Second)))
-	status, err := r.call(t.Context(), node, http.MethodPost, "/v1/accounts/"+name+"/app-passwords/verifications", "",
+	status, err := r.once(t.Context(), node, http.MethodPost, "/v1/accounts/"+name+"/app-passwords/verifications", "",
 		map[string]string{"password": mail.Password}, nil)
 	if status != http.StatusServiceUnavailable {
 		t.Errorf("the node without a token answers %d, %v; want 503: nothing was done", status, err)

@@ -155,7 +155,7 @@ func (r *rig) load(t *testing.T, accounts []string) (stop func()) {
 				default:
 				}
 				// A node that stands still for its core dump answers late or not at all: no matter here.
-				_, _ = r.call(t.Context(), node, http.MethodPost, "/v1/accounts/"+accounts[i%len(accounts)]+"/verifications", "",
+				_, _ = r.once(t.Context(), node, http.MethodPost, "/v1/accounts/"+accounts[i%len(accounts)]+"/verifications", "",
 					map[string]string{"code": "000000"}, nil)
 			}
 		})

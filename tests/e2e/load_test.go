@@ -131,7 +131,7 @@ func (r *rig) ask(ctx context.Context, node int, account, code, key string) (ans
 	a := answered{account: account, key: key}
 	for {
 		a.sent++
-		_, err := r.call(ctx, node%r.count(), http.MethodPost, "/v1/accounts/"+account+"/verifications", key,
+		_, err := r.once(ctx, node%r.count(), http.MethodPost, "/v1/accounts/"+account+"/verifications", key,
 			map[string]string{"code": code}, &a.Verification)
 		if err == nil {
 			return a, nil

@@ -201,8 +201,23 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// call sends one request to one node. A nil body sends none; the answer is decoded into out unless that is nil.
+// call sends a request to one node as a client does: what has no outcome, because a leader is being elected, is sent again
+// under its key. Tests kill leaders, and those after them may meet an election. A nil body sends none; the answer is decoded
+// into out unless that is nil.
 func (r *rig) call(ctx context.Context, node int, method, path, key string, body, out any) (status int, err error) {
+	if key == "" && method != http.MethodGet {
+		key = rand.Text()
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // a poll's pause
+		status, err = r.once(ctx, node, method, path, key, body, out)
+		if status != http.StatusServiceUnavailable && status != http.StatusGatewayTimeout || ctx.Err() != nil || time.Now().After(end) {
+			return status, err
+		}
+	}
+}
+
+// once is call, whatever comes of it.
+func (r *rig) once(ctx context.Context, node int, method, path, key string, body, out any) (status int, err error) {
 	var reader io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -237,22 +252,9 @@ func (r *rig) call(ctx context.Context, node int, method, path, key string, body
 	return response.StatusCode, json.Unmarshal(answer, out)
 }
 
-// surely is call as a client makes it: what has no outcome, because a leader is being elected, is sent again with its key.
-func (r *rig) surely(ctx context.Context, node int, method, path, key string, body, out any) error {
-	if key == "" {
-		key = rand.Text()
-	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // a poll's pause
-		status, err := r.call(ctx, node, method, path, key, body, out)
-		if status != http.StatusServiceUnavailable && status != http.StatusGatewayTimeout || time.Now().After(end) {
-			return err
-		}
-	}
-}
-
 func (r *rig) do(t *testing.T, node int, method, path string, body, out any) {
 	t.Helper()
-	if err := r.surely(t.Context(), node, method, path, "", body, out); err != nil {
+	if _, err := r.call(t.Context(), node, method, path, "", body, out); err != nil {
 		t.Fatal(err)
 	}
 }
